@@ -1,0 +1,27 @@
+"""Names of the numbered folders and of the three files beside them."""
+
+from __future__ import annotations
+
+PREREQUISITES = "01_Prerequisites"
+DEPENDENCIES = "02_Dependencies"
+WHEELS = "02_Dependencies/wheels"
+SOURCE = "03_Source"
+SCRIPTS = "04_Scripts"
+DOCUMENTATION = "05_Documentation"
+VERIFICATION = "06_Verification"
+MODELS = "07_Models"
+FOLDERS = (PREREQUISITES, DEPENDENCIES, SOURCE, SCRIPTS, DOCUMENTATION, VERIFICATION, MODELS)
+
+MANIFEST = "MANIFEST.json"
+SIGNATURE = "MANIFEST.json.sig"
+CHECKSUMS = "checksums.sha256"
+METADATA = (MANIFEST, SIGNATURE, CHECKSUMS)
+
+# The SSHSIG namespace: a signature made for another purpose with the same key is refused.
+NAMESPACE = "ragtrace-bundle@v1"
+PRODUCT = "ragtrace-enterprise"
+
+
+def archive_stem(version: str, target: str) -> str:
+    """Return the archive's name without its suffix, which is also its top folder's name."""
+    return f"RAGTrace-Enterprise-{version}-{target}"

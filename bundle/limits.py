@@ -1,0 +1,22 @@
+"""Every limit on what a bundle may make the reader do, in one place."""
+
+from __future__ import annotations
+
+# A manifest line is about 200 bytes; 64 MiB is 300,000 files, far beyond any real bundle.
+MANIFEST_BYTES = 64 * 1024 * 1024
+# An Ed25519 SSHSIG is about 300 bytes armored.
+SIGNATURE_BYTES = 16 * 1024
+ALLOWED_SIGNERS_BYTES = 1024 * 1024
+# Deepest nesting of JSON values a manifest needs is 4.
+JSON_DEPTH = 16
+# Integers beyond 2**53 are not exact in every JSON reader.
+JSON_INTEGER = 2**53
+FILES = 200_000
+# 240 leaves room under Windows' 260 for a short prefix; components under 255 bytes fit every file system.
+PATH_CHARACTERS = 240
+COMPONENT_BYTES = 255
+PATH_DEPTH = 32
+# 1 MiB reads keep the hash busy and the memory small.
+CHUNK_BYTES = 1024 * 1024
+# Hashing threads: more than cores does not help, more than this only seeks.
+HASH_THREADS = 16

@@ -1,0 +1,40 @@
+"""User-facing text in Korean and English, and the choice between them."""
+
+from __future__ import annotations
+
+import os
+from typing import Mapping, NamedTuple, Optional
+
+LANGUAGES = ("ko", "en")
+
+
+class Text(NamedTuple):
+    """One message in both languages."""
+
+    ko: str
+    en: str
+
+    def to(self, lang: str) -> str:
+        """Return the message in `lang` (``ko`` or ``en``)."""
+        return self.ko if lang == "ko" else self.en
+
+
+def choose_language(argument: Optional[str], environ: Optional[Mapping[str, str]] = None) -> str:
+    """Return ``ko`` or ``en``: the argument, else ``RAGTRACE_LANG``, else the locale variables."""
+    if argument in LANGUAGES:
+        return argument
+    variables = os.environ if environ is None else environ
+    for name in ("RAGTRACE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = variables.get(name, "")
+        if value:
+            return "ko" if value.lower().startswith("ko") else "en"
+    return "en"
+
+
+def human_size(size: float) -> str:
+    """Return a byte count as a person reads it (decimal units, as on USB sticks)."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
