@@ -31,9 +31,9 @@ def sha256_file(path: Path, on_bytes: Optional[OnBytes] = None) -> Tuple[int, st
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     digest = hashlib.sha256()
     size = 0
-    buffer = bytearray(limits.CHUNK_BYTES)
-    view = memoryview(buffer)
     with open(descriptor, "rb", buffering=0) as stream:
+        buffer = bytearray(min(limits.CHUNK_BYTES, os.fstat(descriptor).st_size + 1))
+        view = memoryview(buffer)
         while True:
             count = stream.readinto(buffer)
             if not count:

@@ -1,0 +1,347 @@
+"""MANIFEST.json: what a bundle declares about itself, written canonically and parsed strictly.
+
+Format 1. Unknown fields are ignored unless the manifest names them in ``critical``; a reader that does
+not know a critical field must refuse. `manifests/schema/manifest.schema.json` describes the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+
+from . import layout, limits, names
+from .errors import IntegrityError
+from .hashing import sha256_bytes
+from .text import Text
+
+FORMAT = "ragtrace-bundle"
+FORMAT_VERSION = 1
+KINDS = (
+    "uv",
+    "interpreter",
+    "wheel",
+    "requirements",
+    "checksums",
+    "source",
+    "config",
+    "installer",
+    "validator",
+    "document",
+    "model",
+)
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_PYTHON = re.compile(r"3\.\d{1,2}\Z")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
+_HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}\Z")
+_HEALTH = re.compile(r"/[A-Za-z0-9/_.-]{0,200}\Z")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file: relative POSIX path, size in bytes, hexadecimal SHA-256, permission bits, kind, component."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+    kind: str
+    component: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The host a bundle is for. `libc_min` is the glibc floor (``"2.28"``); `pythons` are ``X.Y``."""
+
+    name: str
+    os: str
+    arch: str
+    libc: str
+    libc_min: str
+    pythons: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """How to start and probe the service: ``python -m module arguments…``; seconds for readiness."""
+
+    module: str
+    arguments: Tuple[str, ...]
+    host: str
+    port: int
+    health_path: str
+    ready_timeout_s: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """The packed project's name and version."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One locked package and the Python versions for which it is installed."""
+
+    name: str
+    version: str
+    pythons: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The signed statement of a bundle's contents.
+
+    Sizes are bytes, `memory_mb` and `installed_bytes` what the installed service needs, `created` and
+    `expires` UTC as ``YYYY-MM-DDTHH:MM:SSZ``.
+    """
+
+    product: str
+    version: str
+    profile: str
+    sequence: int
+    created: str
+    expires: Optional[str]
+    target: Target
+    project: Project
+    service: Optional[ServiceSpec]
+    memory_mb: int
+    installed_bytes: int
+    packages: Tuple[Package, ...]
+    files: Tuple[FileEntry, ...]
+
+    def of_kind(self, *kinds: str) -> Tuple[FileEntry, ...]:
+        """Return the files of the given kinds, in manifest order."""
+        return tuple(entry for entry in self.files if entry.kind in kinds)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes: sorted keys, two-space indent, UTF-8, one final newline."""
+        document = {"format": FORMAT, "format_version": FORMAT_VERSION, "critical": [], **asdict(self)}
+        return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8")
+
+
+def manifest_digest(data: bytes) -> str:
+    """Return the SHA-256 by which generations, pointers and the audit log name a bundle."""
+    return sha256_bytes(data)
+
+
+def parse_time(value: str) -> datetime:
+    """Return a manifest time as an aware datetime.
+
+    Raises:
+        ValueError: it is not ``YYYY-MM-DDTHH:MM:SSZ``.
+    """
+    return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Parse a manifest strictly.
+
+    Raises:
+        IntegrityError: too large, not UTF-8 JSON, duplicate keys, NaN, too deep, a number out of range, an
+            unknown critical field, a missing or mistyped field, or a forbidden or colliding path.
+    """
+    if len(data) > limits.MANIFEST_BYTES:
+        raise _refusal("larger than the limit", "크기 제한을 넘습니다")
+    try:
+        _check_depth(data)
+        document = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constant,
+            parse_int=_small_integer,
+            parse_float=_no_constant,
+        )
+        return _manifest(_Fields(document, "manifest"))
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise _refusal(f"malformed: {error}", f"형식이 잘못되었습니다: {error}") from error
+
+
+def _refusal(english: str, korean: str) -> IntegrityError:
+    return IntegrityError(
+        Text(f"매니페스트를 받아들일 수 없습니다: {korean}", f"the manifest is refused: {english}"),
+        where=layout.MANIFEST,
+        hint=Text("번들을 만든 쪽에 문의하고 다시 반입하십시오", "ask who built the bundle and carry it in again"),
+    )
+
+
+def _check_depth(data: bytes) -> None:
+    depth = deepest = 0
+    in_string = escaped = False
+    # Only brackets outside strings count; a byte scan before parsing keeps a hostile nest off the stack.
+    for match in re.finditer(rb'[\[\]{}"\\]', data):
+        byte = match.group()
+        if in_string:
+            if byte == b"\\" and not escaped:
+                escaped = True
+                escape_end = match.end()
+                continue
+            if byte == b'"' and not (escaped and match.start() == escape_end):
+                in_string = False
+            escaped = False
+        elif byte == b'"':
+            in_string, escaped = True, False
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > limits.JSON_DEPTH:
+        raise ValueError("nested too deeply")
+
+
+def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"number {text!r} is not allowed")
+
+
+def _small_integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > limits.JSON_INTEGER:
+        raise ValueError("integer out of range")
+    return int(text)
+
+
+Item = TypeVar("Item")
+
+
+class _Fields:
+    """Typed access to one JSON object; every complaint names the field."""
+
+    def __init__(self, value: object, name: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is not an object")
+        self.value: Mapping[str, Any] = value
+        self.name = name
+
+    def text(self, key: str, pattern: "Optional[re.Pattern[str]]" = None) -> str:
+        item = self.value[key]
+        if not isinstance(item, str) or (pattern is not None and not pattern.match(item)):
+            raise ValueError(f"{self.name}.{key} is not valid")
+        return item
+
+    def number(self, key: str, low: int = 0, high: int = limits.JSON_INTEGER) -> int:
+        item = self.value[key]
+        if isinstance(item, bool) or not isinstance(item, int) or not low <= item <= high:
+            raise ValueError(f"{self.name}.{key} is not an integer in range")
+        return item
+
+    def child(self, key: str) -> "_Fields":
+        return _Fields(self.value[key], f"{self.name}.{key}")
+
+    def items(self, key: str, read: Callable[["_Fields"], Item]) -> Tuple[Item, ...]:
+        listed = self.value[key]
+        if not isinstance(listed, list) or len(listed) > limits.FILES:
+            raise ValueError(f"{self.name}.{key} is not a list in range")
+        return tuple(read(_Fields(item, f"{self.name}.{key}[{index}]")) for index, item in enumerate(listed))
+
+    def texts(self, key: str, pattern: "Optional[re.Pattern[str]]" = None) -> Tuple[str, ...]:
+        listed = self.value[key]
+        if not isinstance(listed, list):
+            raise ValueError(f"{self.name}.{key} is not a list")
+        for item in listed:
+            if not isinstance(item, str) or (pattern is not None and not pattern.match(item)):
+                raise ValueError(f"{self.name}.{key} holds a value that is not valid")
+        return tuple(listed)
+
+
+_KNOWN = frozenset(field.name for field in fields(Manifest))
+
+
+def _manifest(source: _Fields) -> Manifest:
+    if source.text("format") != FORMAT or source.number("format_version") != FORMAT_VERSION:
+        raise ValueError("not a bundle of a format this installer knows; use the installer in the bundle")
+    unknown = [name for name in source.texts("critical") if name not in _KNOWN]
+    if unknown:
+        raise ValueError(f"critical fields this installer does not know: {', '.join(unknown)}")
+    created = source.text("created")
+    parse_time(created)
+    expires = None if source.value.get("expires") is None else source.text("expires")
+    if expires is not None:
+        parse_time(expires)
+    project = source.child("project")
+    files = source.items("files", _file)
+    _check_paths([entry.path for entry in files])
+    return Manifest(
+        product=source.text("product", _LABEL),
+        version=source.text("version", _LABEL),
+        profile=source.text("profile", _LABEL),
+        sequence=source.number("sequence", low=1),
+        created=created,
+        expires=expires,
+        target=_target(source.child("target")),
+        project=Project(project.text("name", _LABEL), project.text("version", _LABEL)),
+        service=None if source.value.get("service") is None else _service(source.child("service")),
+        memory_mb=source.number("memory_mb"),
+        installed_bytes=source.number("installed_bytes"),
+        packages=source.items("packages", _package),
+        files=files,
+    )
+
+
+def _target(source: _Fields) -> Target:
+    pythons = source.texts("pythons", _PYTHON)
+    if not pythons:
+        raise ValueError("manifest.target.pythons is empty")
+    return Target(
+        name=source.text("name", _LABEL),
+        os=source.text("os", _LABEL),
+        arch=source.text("arch", _LABEL),
+        libc=source.text("libc"),
+        libc_min=source.text("libc_min"),
+        pythons=pythons,
+    )
+
+
+def _service(source: _Fields) -> ServiceSpec:
+    return ServiceSpec(
+        module=source.text("module", _MODULE),
+        arguments=source.texts("arguments"),
+        host=source.text("host", _HOST),
+        port=source.number("port", 1, 65535),
+        health_path=source.text("health_path", _HEALTH),
+        ready_timeout_s=source.number("ready_timeout_s", 1, 3600),
+    )
+
+
+def _package(source: _Fields) -> Package:
+    return Package(source.text("name", _LABEL), source.text("version", _LABEL), source.texts("pythons", _PYTHON))
+
+
+def _file(source: _Fields) -> FileEntry:
+    kind = source.text("kind")
+    if kind not in KINDS:
+        raise ValueError(f"{source.name}.kind {kind!r} is unknown")
+    mode = source.number("mode")
+    if mode not in (0o644, 0o755):
+        raise ValueError(f"{source.name}.mode is neither 0644 nor 0755")
+    return FileEntry(
+        path=source.text("path"),
+        size=source.number("size"),
+        sha256=source.text("sha256", _SHA256),
+        mode=mode,
+        kind=kind,
+        component=source.text("component"),
+    )
+
+
+def _check_paths(paths: List[str]) -> None:
+    for path in paths:
+        problem = names.problem_with(path)
+        if problem is not None:
+            raise ValueError(f"path {path!r}: {problem.en}")
+        if path in layout.METADATA or path.split("/")[0] not in layout.FOLDERS:
+            raise ValueError(f"path {path!r} is outside the numbered folders")
+    collisions = names.colliding(paths)
+    if collisions:
+        raise ValueError(f"path {collisions[0]!r} collides with another name")

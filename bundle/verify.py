@@ -1,0 +1,238 @@
+"""Verify an unpacked bundle before anything in it is used.
+
+Order: size caps, signature, schema, the exact set of names, every byte, and only then is the bundle
+handed on. Problems of the tree are collected and reported together.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
+
+from . import checksums, layout, limits, trust
+from .errors import IntegrityError, PolicyError, SignatureError
+from .hashing import hash_files
+from .manifest import FileEntry, Manifest, manifest_digest, parse_manifest, parse_time
+from .text import Text
+from .trust import Anchors, Origin
+
+# More findings than this help nobody; the count of the rest is given.
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class VerifiedBundle:
+    """A bundle whose every byte has been compared with a signed manifest."""
+
+    root: Path
+    manifest: Manifest
+    manifest_bytes: bytes
+    signature: bytes
+    digest: str
+    origin: Origin
+
+    def path(self, entry: FileEntry) -> Path:
+        """Return where the entry's file lies."""
+        return self.root.joinpath(*entry.path.split("/"))
+
+
+@dataclass(frozen=True)
+class SignedManifest:
+    """A manifest whose signature fits; the files have not been looked at yet."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    signature: bytes
+    origin: Origin
+
+
+def open_bundle(
+    root: Path,
+    anchors: Anchors,
+    *,
+    allow_unverified_origin: bool = False,
+    threads: Optional[int] = None,
+    on_bytes: Optional[Callable[[int], None]] = None,
+    now: Optional[datetime] = None,
+) -> VerifiedBundle:
+    """Verify the bundle unpacked at `root` and return it.
+
+    Raises:
+        SignatureError: unsigned, broken signature, or origin not verified and not allowed to be.
+        IntegrityError: refused manifest, or missing, extra or changed files (all named).
+        PolicyError: another product, or expired.
+    """
+    signed = read_signed_manifest(root, anchors, now)
+    require_origin(signed.origin, allow_unverified_origin)
+    check_policy(signed.manifest, now)
+    problems = check_tree(root, signed, threads=threads, on_bytes=on_bytes)
+    if problems:
+        shown = problems[:_SHOWN]
+        if len(problems) > _SHOWN:
+            rest = len(problems) - _SHOWN
+            shown.append(Text(f"그 밖에 {rest}건", f"and {rest} more"))
+        raise IntegrityError(
+            Text(f"번들이 온전하지 않습니다: {len(problems)}건", f"the bundle is not intact: {len(problems)} finding(s)"),
+            where=str(root),
+            details=shown,
+            hint=Text("번들을 다시 반입하십시오", "carry the bundle in again"),
+        )
+    digest = manifest_digest(signed.manifest_bytes)
+    return VerifiedBundle(root, signed.manifest, signed.manifest_bytes, signed.signature, digest, signed.origin)
+
+
+def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] = None) -> SignedManifest:
+    """Read and verify MANIFEST.json and its signature only.
+
+    Raises:
+        IntegrityError: there is no bundle at `root`, or its manifest is refused.
+        SignatureError: there is no signature, or it does not hold.
+    """
+    data = _read_capped(root / layout.MANIFEST, limits.MANIFEST_BYTES)
+    if data is None:
+        raise IntegrityError(
+            Text("번들이 아닙니다: MANIFEST.json이 없습니다", "not a bundle: there is no MANIFEST.json"),
+            where=str(root),
+            hint=Text(
+                "아카이브를 풀고 그 안의 04_Scripts/install.py를 실행하십시오",
+                "unpack the archive and run the 04_Scripts/install.py inside it",
+            ),
+        )
+    signature = _read_capped(root / layout.SIGNATURE, limits.SIGNATURE_BYTES)
+    if signature is None:
+        raise SignatureError(
+            Text("서명되지 않은 번들입니다", "the bundle is not signed"),
+            where=str(root / layout.SIGNATURE),
+            hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
+        )
+    origin = trust.establish_origin(data, signature, anchors, now)
+    return SignedManifest(parse_manifest(data), data, signature, origin)
+
+
+def require_origin(origin: Origin, allow_unverified: bool) -> None:
+    """Refuse an unverified origin unless the operator allowed it.
+
+    Raises:
+        SignatureError: no anchor was given and the operator did not allow going without.
+    """
+    if origin.status != "verified" and not allow_unverified:
+        raise SignatureError(
+            origin.explanation,
+            where=layout.SIGNATURE,
+            hint=Text(
+                f"--allowed-signers 파일 또는 --trust-fingerprint {origin.key.fingerprint} (다른 경로로 확인한 뒤), "
+                "확인 없이 진행하려면 --allow-unverified-origin",
+                f"give --allowed-signers FILE, or --trust-fingerprint {origin.key.fingerprint} after comparing it "
+                "over another channel; --allow-unverified-origin goes on without",
+            ),
+        )
+
+
+def check_policy(manifest: Manifest, now: Optional[datetime] = None) -> None:
+    """Refuse another product's bundle and one that has expired.
+
+    Raises:
+        PolicyError: with what is wrong.
+    """
+    if manifest.product != layout.PRODUCT:
+        raise PolicyError(
+            Text("다른 제품의 번들입니다", "the bundle is of another product"), where=f"product = {manifest.product}"
+        )
+    moment = now or datetime.now(timezone.utc)
+    if manifest.expires is not None and moment >= parse_time(manifest.expires):
+        raise PolicyError(
+            Text("번들의 사용 기한이 지났습니다", "the bundle has expired"),
+            where=f"expires = {manifest.expires}",
+            hint=Text("새 번들을 반입하십시오", "carry in a newer bundle"),
+        )
+
+
+def check_tree(
+    root: Path,
+    signed: SignedManifest,
+    *,
+    threads: Optional[int] = None,
+    on_bytes: Optional[Callable[[int], None]] = None,
+) -> List[Text]:
+    """Compare the tree with the manifest and return every difference; an empty list means identical."""
+    expected: Dict[str, FileEntry] = {entry.path: entry for entry in signed.manifest.files}
+    problems: List[Text] = []
+    present = set()
+    for name, status in _walk(root):
+        present.add(name)
+        if name in expected:
+            problem = _shape_problem(name, status, expected[name])
+            if problem is not None:
+                problems.append(problem)
+                del expected[name]
+        elif name not in layout.METADATA or not stat.S_ISREG(status.st_mode):
+            problems.append(Text(f"선언되지 않은 파일: {name}", f"undeclared file: {name}"))
+    for name in [*expected, *layout.METADATA]:
+        if name not in present:
+            problems.append(Text(f"없는 파일: {name}", f"missing file: {name}"))
+            expected.pop(name, None)
+    paths = {root.joinpath(*name.split("/")): entry for name, entry in expected.items()}
+    # Largest first: the last thread to finish then holds a small file, not the largest.
+    ordered = sorted(paths, key=lambda path: -paths[path].size)
+    for path, size, outcome in hash_files(ordered, threads, on_bytes):
+        entry = paths[path]
+        if isinstance(outcome, OSError):
+            problems.append(Text(f"읽을 수 없음: {entry.path}: {outcome}", f"unreadable: {entry.path}: {outcome}"))
+        elif (size, outcome) != (entry.size, entry.sha256):
+            problems.append(Text(f"내용이 바뀜: {entry.path}", f"changed bytes: {entry.path}"))
+    if layout.CHECKSUMS in present:
+        problems += _checksum_problem(root, signed)
+    return problems
+
+
+def _checksum_problem(root: Path, signed: SignedManifest) -> List[Text]:
+    wanted = checksums.bundle_checksums(signed.manifest, signed.manifest_bytes, signed.signature)
+    found = _read_capped(root / layout.CHECKSUMS, len(wanted) + 1)
+    if found == wanted:
+        return []
+    return [
+        Text(
+            "checksums.sha256이 서명된 매니페스트와 다릅니다", "checksums.sha256 differs from the signed manifest"
+        )
+    ]
+
+
+def _shape_problem(name: str, status: os.stat_result, entry: FileEntry) -> Optional[Text]:
+    if not stat.S_ISREG(status.st_mode):
+        return Text(f"일반 파일이 아님: {name}", f"not a regular file: {name}")
+    if status.st_size != entry.size:
+        return Text(
+            f"크기가 다름: {name}: {status.st_size} (선언 {entry.size})",
+            f"size differs: {name}: {status.st_size} (declared {entry.size})",
+        )
+    return None
+
+
+def _walk(root: Path) -> Iterator[Tuple[str, os.stat_result]]:
+    """Yield every entry below `root` that is not a plain folder, by POSIX name; links are not followed."""
+    stack = [("", root)]
+    while stack:
+        prefix, folder = stack.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append((name + "/", Path(entry.path)))
+                else:
+                    yield name, entry.stat(follow_symlinks=False)
+
+
+def _read_capped(path: Path, cap: int) -> Optional[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return None
+    with open(descriptor, "rb") as stream:
+        data = stream.read(cap + 1)
+    if len(data) > cap:
+        raise IntegrityError(Text("파일이 크기 제한을 넘습니다", "the file is over its size limit"), where=str(path))
+    return data
