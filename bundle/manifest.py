@@ -170,29 +170,21 @@ def _refusal(english: str, korean: str) -> IntegrityError:
     )
 
 
+# A string, which may hold brackets, or one bracket outside strings.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
 def _check_depth(data: bytes) -> None:
-    depth = deepest = 0
-    in_string = escaped = False
-    # Only brackets outside strings count; a byte scan before parsing keeps a hostile nest off the stack.
-    for match in re.finditer(rb'[\[\]{}"\\]', data):
-        byte = match.group()
-        if in_string:
-            if byte == b"\\" and not escaped:
-                escaped = True
-                escape_end = match.end()
-                continue
-            if byte == b'"' and not (escaped and match.start() == escape_end):
-                in_string = False
-            escaped = False
-        elif byte == b'"':
-            in_string, escaped = True, False
-        elif byte in b"[{":
+    """Count nesting before the recursive parser sees a hostile document."""
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        bracket = token.group()
+        if bracket in (b"[", b"{"):
             depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
+            if depth > limits.JSON_DEPTH:
+                raise ValueError("nested too deeply")
+        elif bracket in (b"]", b"}"):
             depth -= 1
-    if deepest > limits.JSON_DEPTH:
-        raise ValueError("nested too deeply")
 
 
 def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
