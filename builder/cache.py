@@ -1,0 +1,116 @@
+"""The content-addressed cache: a file's name is its SHA-256; everything else in the folder is scratch.
+
+Nothing is trusted because of where it lies: whoever packs a cached file hashes it while reading, and a
+file that differs is removed and fetched again. Several builds may share one cache; each file has a
+kernel lock while it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+
+def default_folder() -> Path:
+    """Return ``RAGTRACE_CACHE_DIR``, else the user's cache folder."""
+    given = os.environ.get("RAGTRACE_CACHE_DIR")
+    if given:
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "ragtrace"
+
+
+class Cache:
+    """Files by SHA-256, partial downloads, and what was built from which source."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the cache at `root`, creating its folders."""
+        self.root = root
+        for name in ("files", "partial", "built", "work"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Return where the file with this digest lies or would lie."""
+        return self.root / "files" / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Return whether a file of that name is there; its bytes are checked when they are used."""
+        return self.path(sha256).is_file()
+
+    def partial(self, sha256: str) -> Path:
+        """Return the file that an unfinished download of this digest grows in."""
+        return self.root / "partial" / sha256
+
+    def admit(self, source: Path, sha256: str) -> Path:
+        """Move a checked file on the same file system into the cache, atomically, and return its place."""
+        place = self.path(sha256)
+        place.parent.mkdir(exist_ok=True)
+        os.chmod(source, 0o644)
+        os.replace(source, place)
+        return place
+
+    def drop(self, sha256: str) -> None:
+        """Remove a file that turned out not to be what its name says."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def built(self, key: str) -> dict[str, str] | None:
+        """Return the record of an earlier build under `key`, if its file is still there."""
+        try:
+            record = json.loads((self.root / "built" / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        if not isinstance(record, dict) or not self.has(str(record.get("sha256", ""))):
+            return None
+        return {str(name): str(value) for name, value in record.items()}
+
+    def remember_built(self, key: str, record: dict[str, str]) -> None:
+        """Write the record of a build under `key`."""
+        place = self.root / "built" / f"{key}.json"
+        temporary = place.with_name(f"{place.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
+        os.replace(temporary, place)
+
+    @contextlib.contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """Give a scratch folder on the cache's file system and remove it afterwards."""
+        folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the kernel lock `name`; a killed holder releases it by dying."""
+        descriptor = os.open(self.root / "partial" / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if os.name == "nt":
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+            else:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def hash_prefix(path: Path) -> tuple[int, "hashlib._Hash"]:
+    """Return the size of an unfinished download and the running SHA-256 over it."""
+    digest = hashlib.sha256()
+    size = 0
+    if path.exists():
+        with path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+                size += len(piece)
+    return size, digest

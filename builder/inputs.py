@@ -1,0 +1,194 @@
+"""What a person edits: profiles and targets as TOML under `manifests/`, and the project to pack."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundle.errors import UsageProblem
+from bundle.manifest import ServiceSpec
+from bundle.text import Text
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MANIFESTS = REPOSITORY / "manifests"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What to pack of a project and how the result is run; `memory_mb` is what the service needs."""
+
+    name: str
+    project: str
+    description: Text
+    targets: tuple[str, ...]
+    pythons: tuple[str, ...]
+    extras: tuple[str, ...]
+    groups: tuple[str, ...]
+    memory_mb: int
+    service: ServiceSpec | None
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """A kind of host: names, C library floor and the marker environment of PEP 508."""
+
+    name: str
+    os: str
+    arch: str
+    libc: str
+    libc_min: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProjectSpec:
+    """The uv project to pack: its folder, the folder of its ``uv.lock``, name and version."""
+
+    root: Path
+    workspace: Path
+    name: str
+    version: str
+
+
+def load_profile(name: str) -> Profile:
+    """Read ``manifests/profiles/NAME.toml``.
+
+    Raises:
+        UsageProblem: unknown profile, or a wrong or missing key, named with its nearest right one.
+    """
+    data = _read(MANIFESTS / "profiles", name, Text("프로파일", "profile"))
+    known = {
+        "name": str,
+        "project": str,
+        "description_ko": str,
+        "description_en": str,
+        "targets": list,
+        "pythons": list,
+        "extras": list,
+        "groups": list,
+        "memory_mb": int,
+    }
+    where = f"manifests/profiles/{name}.toml"
+    _check_keys(data, known, {"service": dict}, where)
+    service = None
+    if "service" in data:
+        keys = {
+            "module": str,
+            "arguments": list,
+            "host": str,
+            "port": int,
+            "health_path": str,
+            "ready_timeout_s": int,
+        }
+        _check_keys(data["service"], keys, {}, f"{where} [service]")
+        service = ServiceSpec(**{**data["service"], "arguments": tuple(data["service"]["arguments"])})
+    return Profile(
+        name=data["name"],
+        project=data["project"],
+        description=Text(data["description_ko"], data["description_en"]),
+        targets=tuple(data["targets"]),
+        pythons=tuple(data["pythons"]),
+        extras=tuple(data["extras"]),
+        groups=tuple(data["groups"]),
+        memory_mb=data["memory_mb"],
+        service=service,
+    )
+
+
+def load_target(name: str) -> TargetSpec:
+    """Read ``manifests/targets/NAME.toml``.
+
+    Raises:
+        UsageProblem: unknown target, or a wrong or missing key.
+    """
+    data = _read(MANIFESTS / "targets", name, Text("대상", "target"))
+    known = {"name": str, "os": str, "arch": str, "libc": str, "libc_min": str, "environment": dict}
+    _check_keys(data, known, {}, f"manifests/targets/{name}.toml")
+    return TargetSpec(**data)
+
+
+def load_project(root: Path) -> ProjectSpec:
+    """Read the project at `root` and find its lock, there or in a folder above (a uv workspace).
+
+    Raises:
+        UsageProblem: no readable ``pyproject.toml`` with a static name and version, or no ``uv.lock``.
+    """
+    root = root.resolve()
+    path = root / "pyproject.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(
+            Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"),
+            where=f"{path}: {error}",
+            hint=Text("--project-root 로 uv 프로젝트 폴더를 지정하십시오", "give a uv project with --project-root"),
+        ) from error
+    if not isinstance(table.get("name"), str) or not isinstance(table.get("version"), str):
+        raise UsageProblem(
+            Text("[project]에 name과 version(정적)이 필요합니다", "[project] needs a name and a static version"),
+            where=str(path),
+        )
+    for folder in (root, *root.parents):
+        if (folder / "uv.lock").is_file():
+            return ProjectSpec(root, folder, table["name"], table["version"])
+    raise UsageProblem(
+        Text("uv.lock이 없습니다", "there is no uv.lock"),
+        where=str(root),
+        hint=Text("프로젝트에서 'uv lock'을 실행하십시오", "run 'uv lock' in the project"),
+    )
+
+
+def _read(folder: Path, name: str, noun: Text) -> dict[str, Any]:
+    path = folder / f"{name}.toml"
+    available = sorted(item.stem for item in folder.glob("*.toml"))
+    if name not in available:
+        near = difflib.get_close_matches(name, available, n=1)
+        choice = near[0] if near else ", ".join(available)
+        raise UsageProblem(
+            Text(f"알 수 없는 {noun.ko}: {name}", f"unknown {noun.en}: {name}"),
+            where=str(folder),
+            hint=Text(f"사용 가능: {choice}", f"available: {choice}"),
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(
+            Text(f"{noun.ko} 파일을 읽을 수 없습니다", f"the {noun.en} file cannot be read"),
+            where=f"{path}: {error}",
+        ) from error
+
+
+def _check_keys(
+    data: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type], where: str
+) -> None:
+    details = []
+    for key, value in data.items():
+        wanted = required.get(key) or optional.get(key)
+        if wanted is None:
+            near = difflib.get_close_matches(key, [*required, *optional], n=1)
+            details.append(_key_text(f"{key}", near))
+        elif not isinstance(value, wanted) or (wanted is list and not _all_text(value)):
+            details.append(
+                Text(f"{key}: 값의 형식이 틀립니다 ({wanted.__name__})", f"{key}: not of type {wanted.__name__}")
+            )
+    details += [Text(f"{key}: 없습니다", f"{key}: missing") for key in required if key not in data]
+    if details:
+        raise UsageProblem(
+            Text("설정 파일의 키가 잘못되었습니다", "a configuration file has wrong keys"),
+            where=where,
+            details=details,
+        )
+
+
+def _key_text(key: str, near: Sequence[str]) -> Text:
+    if near:
+        return Text(f"{key}: 알 수 없는 키. {near[0]}?", f"{key}: unknown key; did you mean {near[0]}?")
+    return Text(f"{key}: 알 수 없는 키", f"{key}: unknown key")
+
+
+def _all_text(value: list[object]) -> bool:
+    return all(isinstance(item, str) for item in value)

@@ -1,0 +1,88 @@
+"""The plan: every artefact of a bundle as frozen data, and every obstacle. What is printed is what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from bundle.manifest import Package, Target
+from bundle.text import Text
+
+from .inputs import Profile, ProjectSpec
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file to fetch: kind (wheel, sdist, uv, interpreter), where from, what it must hash to.
+
+    `size` is in bytes and 0 while unknown; `pythons` are the interpreter versions that need the file;
+    an ``sdist`` is built into a wheel on this machine.
+    """
+
+    kind: str
+    name: str
+    version: str
+    filename: str
+    source: str
+    sha256: str
+    size: int
+    pythons: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a target cannot be served: package, version, reason, remedy."""
+
+    package: str
+    version: str
+    reason: Text
+    remedy: Text
+
+    def text(self) -> Text:
+        """Return the obstacle as one line."""
+        name = f"{self.package} {self.version}".strip()
+        return Text(
+            f"{name}: {self.reason.ko} → {self.remedy.ko}", f"{name}: {self.reason.en} → {self.remedy.en}"
+        )
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """Everything one bundle will hold that has to be fetched or built."""
+
+    project: ProjectSpec
+    profile: Profile
+    target: Target
+    artifacts: tuple[Artifact, ...]
+    packages: tuple[Package, ...]
+    obstacles: tuple[Obstacle, ...]
+
+    def of_kind(self, *kinds: str) -> tuple[Artifact, ...]:
+        """Return the artefacts of the given kinds."""
+        return tuple(item for item in self.artifacts if item.kind in kinds)
+
+    def with_sizes(self, sizes: Sequence[int]) -> BundlePlan:
+        """Return the plan with the sizes filled in, one for each artefact in order."""
+        paired = zip(self.artifacts, sizes, strict=True)
+        return replace(self, artifacts=tuple(replace(item, size=size) for item, size in paired))
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the plan as ``plan --json`` prints it."""
+        return {
+            "project": {"name": self.project.name, "version": self.project.version},
+            "profile": self.profile.name,
+            "target": asdict(self.target),
+            "total_bytes": sum(item.size for item in self.artifacts),
+            "artifacts": [asdict(item) for item in self.artifacts],
+            "packages": [asdict(item) for item in self.packages],
+            "obstacles": [
+                {
+                    "package": item.package,
+                    "version": item.version,
+                    "reason": item.reason._asdict(),
+                    "remedy": item.remedy._asdict(),
+                }
+                for item in self.obstacles
+            ],
+        }

@@ -1,0 +1,111 @@
+"""Wheels from sources, built once on this machine and remembered by the source's digest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+from packaging.utils import parse_wheel_filename
+
+from bundle.errors import BuildError, IntegrityError
+from bundle.hashing import sha256_bytes, sha256_file
+from bundle.text import Text
+
+from . import uvtool, wheelfile
+from .cache import Cache
+from .plan import Artifact
+
+# Archive members cannot be older than 1980; backends clamp to it. Sdists carry no better date.
+_EPOCH = 1_577_836_800
+
+
+@dataclass(frozen=True)
+class BuiltWheel:
+    """A wheel in the cache and the digest of the source it was built from."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+    size: int
+    source_sha256: str
+
+
+def build(cache: Cache, item: Artifact) -> BuiltWheel:
+    """Build the sdist `item`, which lies in the cache, into a wheel in the cache.
+
+    Raises:
+        BuildError: the backend failed, or the wheel is bound to this machine instead of the target.
+        IntegrityError: the cached sdist is not what its name says.
+    """
+    source = cache.path(item.sha256)
+    key = sha256_bytes(f"sdist {item.sha256} uv {uv.__version__}".encode())
+    known = cache.built(key)
+    if known is None:
+        with cache.work_folder() as work:
+            copy = work / item.filename
+            shutil.copyfile(source, copy)
+            if sha256_file(copy)[1] != item.sha256:
+                cache.drop(item.sha256)
+                raise IntegrityError(
+                    Text("캐시의 sdist가 변했습니다", "the cached sdist has changed"),
+                    where=str(source),
+                    hint=Text("지웠습니다. 다시 실행하십시오", "it was removed; run again"),
+                )
+            known = _admit(cache, uvtool.build_wheel(copy, _empty(work / "out"), _EPOCH))
+            cache.remember_built(key, known)
+    wheel = _wheel(cache, known, item.sha256)
+    _require_portable(wheel, item)
+    return wheel
+
+
+def build_project(cache: Cache, root: Path, package: str, epoch: int, source_digest: str) -> BuiltWheel:
+    """Build the project's own wheel; an unchanged source tree is built once.
+
+    Raises:
+        BuildError: the backend failed, or the wheel is not pure Python.
+    """
+    key = sha256_bytes(f"project {package} {source_digest} {epoch} uv {uv.__version__}".encode())
+    known = cache.built(key)
+    if known is None:
+        with cache.work_folder() as work:
+            known = _admit(cache, uvtool.build_wheel(root, _empty(work / "out"), epoch))
+            cache.remember_built(key, known)
+    return _wheel(cache, known, source_digest)
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _admit(cache: Cache, wheel: Path) -> dict[str, str]:
+    wheelfile.check(wheel, wheel.name)
+    size, digest = sha256_file(wheel)
+    cache.admit(wheel, digest)
+    return {"filename": wheel.name, "sha256": digest, "size": str(size)}
+
+
+def _wheel(cache: Cache, record: dict[str, str], source_digest: str) -> BuiltWheel:
+    name, version, _, _ = parse_wheel_filename(record["filename"])
+    return BuiltWheel(
+        name, str(version), record["filename"], record["sha256"], int(record["size"]), source_digest
+    )
+
+
+def _require_portable(wheel: BuiltWheel, item: Artifact) -> None:
+    _, _, _, tags = parse_wheel_filename(wheel.filename)
+    if any(tag.platform == "any" and tag.interpreter.startswith("py3") for tag in tags):
+        return
+    raise BuildError(
+        Text(
+            f"{item.name} {item.version}: 이 컴퓨터에 묶인 휠이 만들어졌습니다 ({wheel.filename})",
+            f"{item.name} {item.version}: the wheel built here is bound to this machine ({wheel.filename})",
+        ),
+        hint=Text(
+            "휠을 배포하는 버전을 잠그거나, 대상의 glibc에서 만든 휠을 색인에 올리십시오",
+            "lock a version that publishes wheels, or publish one built on the target's glibc to your index",
+        ),
+    )
