@@ -1,0 +1,1 @@
+"""The checks, one module per category; each module ends with the tuple ``CHECKS``."""

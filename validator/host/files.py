@@ -1,0 +1,48 @@
+"""Walk an installation and tell what its permissions, owners and kinds of files are; links are never followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+
+class Entry(NamedTuple):
+    """One file, folder or link: path and ``lstat`` facts."""
+
+    path: Path
+    mode: int
+    uid: int
+    size: int
+
+    @property
+    def is_link(self) -> bool:
+        """Tell whether it is a symbolic link, whose own mode means nothing."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def permissions(self) -> int:
+        """Return the permission bits."""
+        return stat.S_IMODE(self.mode)
+
+    @property
+    def world_writable(self) -> bool:
+        """Tell whether anybody may write; a sticky folder counts as well."""
+        return not self.is_link and bool(self.mode & stat.S_IWOTH)
+
+
+def walk(root: Path) -> Iterator[Entry]:
+    """Yield *root* and everything below it.
+
+    Raises:
+        OSError: a folder cannot be read; a part that was not seen is not a clean part.
+    """
+    pending = [root]
+    while pending:
+        path = pending.pop()
+        facts = os.lstat(path)
+        yield Entry(path, facts.st_mode, facts.st_uid, facts.st_size)
+        if stat.S_ISDIR(facts.st_mode):
+            with os.scandir(path) as entries:
+                pending.extend(path / entry.name for entry in entries)

@@ -1,0 +1,251 @@
+"""What is being validated: one prefix, perhaps one bundle, and the facts about them that several checks need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from bundle import layout
+from validator import limits
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8400
+GENERATION_NAME = re.compile(r"^[0-9]{6,12}-[0-9a-f]{12}$")
+
+_UNIT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}$")
+
+
+class Unreadable(Exception):
+    """A state file of the installation is damaged, too large or not permitted; the message says which and how."""
+
+
+def default_prefix() -> Path:
+    """Return where an installation is looked for when nobody says: as the installer decides it."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        return Path("/opt/ragtrace")
+    return Path.home() / ".local" / "share" / "ragtrace"
+
+
+def find_bundle(start: Path) -> Optional[Path]:
+    """Return the bundle that *start* (the folder of the entry script) is part of, if any."""
+    parent = start.parent
+    return parent if (parent / layout.MANIFEST).is_file() and (parent / layout.SCRIPTS).is_dir() else None
+
+
+def read_limited(path: Path, limit: int = limits.STATE_FILE_BYTES) -> bytes:
+    """Return the bytes of a regular file of at most *limit* bytes.
+
+    Raises:
+        Unreadable: it is not a regular file, too large, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise Unreadable(f"{path}: not a regular file")
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise Unreadable(f"{path}: larger than {limit} bytes")
+    return data
+
+
+def read_json_object(path: Path, limit: int = limits.STATE_FILE_BYTES) -> Dict[str, Any]:
+    """Return the JSON object in a file; `Unreadable` says what is wrong with it."""
+    try:
+        value = json.loads(read_limited(path, limit).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{path}: {str(error)[:200]}") from error
+    if not isinstance(value, dict):
+        raise Unreadable(f"{path}: not a JSON object")
+    return value
+
+
+def pointer_checksum(pointer: Mapping[str, Any]) -> str:
+    """Return the checksum that ``current.json`` must carry: SHA-256 of its canonical JSON without that key."""
+    body = {key: value for key, value in pointer.items() if key != "checksum"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def read_pointer(prefix: Path) -> Dict[str, Any]:
+    """Return ``current.json``, checked.
+
+    Raises:
+        Unreadable: missing, damaged, or naming something that cannot be a generation.
+    """
+    path = prefix / "current.json"
+    pointer = read_json_object(path)
+    if pointer.get("checksum") != pointer_checksum(pointer):
+        raise Unreadable(f"{path}: its checksum does not match its content")
+    if not GENERATION_NAME.match(str(pointer.get("generation", ""))):
+        raise Unreadable(f"{path}: no valid generation name")
+    return pointer
+
+
+def read_settings(path: Path) -> Dict[str, str]:
+    """Return the ``KEY=VALUE`` lines of a settings file; blank lines and comments do not count."""
+    values: Dict[str, str] = {}
+    for line in read_limited(path).decode("utf-8", "replace").splitlines():
+        name, mark, value = line.strip().partition("=")
+        if mark and name and not name.startswith("#"):
+            values[name.strip()] = value.strip().strip("\"'")
+    return values
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the service of this installation is started and reached."""
+
+    module: str = "ragtrace"
+    arguments: Tuple[str, ...] = ()
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    health_path: str = "/healthz"
+
+
+class Subject:
+    """The prefix and bundle under examination; every fact is read once, when it is first asked for."""
+
+    def __init__(self, prefix: Path, bundle: Optional[Path] = None, service_name: str = "") -> None:
+        self.prefix = prefix
+        self.bundle = bundle
+        self._service_name = service_name
+        self.remembered: Dict[str, Any] = {}
+
+    def to_wire(self) -> Dict[str, Any]:
+        """Return plain data from which a child builds the same subject."""
+        return {
+            "prefix": str(self.prefix),
+            "bundle": str(self.bundle) if self.bundle else None,
+            "service_name": self._service_name,
+        }
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Subject:
+        """Rebuild a subject in a child."""
+        bundle = data["bundle"]
+        return cls(Path(data["prefix"]), Path(bundle) if bundle else None, data["service_name"])
+
+    @cached_property
+    def anything_installed(self) -> bool:
+        """Tell whether there is an installation, be it a damaged or half-finished one."""
+        return any(os.path.lexists(self.prefix / name) for name in ("current.json", "generations"))
+
+    @cached_property
+    def pointer(self) -> Optional[Dict[str, Any]]:
+        """Return the valid pointer, or nothing; check RAG-001 says why not."""
+        try:
+            return read_pointer(self.prefix)
+        except Unreadable:
+            return None
+
+    @cached_property
+    def generation(self) -> Optional[Path]:
+        """Return the folder of the active generation when the pointer names one that exists."""
+        if self.pointer is None:
+            return None
+        folder = self.prefix / "generations" / str(self.pointer["generation"])
+        return folder if folder.is_dir() else None
+
+    @property
+    def manifest_path(self) -> Optional[Path]:
+        """Return the manifest that says what should be here: the generation's own, else the bundle's."""
+        if self.generation is not None:
+            return self.generation / "tools" / layout.MANIFEST
+        return self.bundle / layout.MANIFEST if self.bundle else None
+
+    @cached_property
+    def manifest(self) -> Optional[Any]:
+        """Return the parsed manifest (`bundle.manifest.Manifest`), or nothing when there is no readable one."""
+        from bundle.errors import RagTraceError
+        from bundle.manifest import parse_manifest
+
+        path = self.manifest_path
+        if path is None:
+            return None
+        try:
+            return parse_manifest(read_limited(path, limits.MANIFEST_BYTES))
+        except (Unreadable, RagTraceError):
+            return None
+
+    @cached_property
+    def settings(self) -> Dict[str, str]:
+        """Return what ``config/.env`` sets; nothing when it cannot be read."""
+        try:
+            return read_settings(self.prefix / "config" / ".env")
+        except Unreadable:
+            return {}
+
+    @cached_property
+    def service_name(self) -> str:
+        """Return the name of the systemd unit: as given, else as the installer noted it."""
+        if self._service_name:
+            return self._service_name
+        try:
+            noted = read_json_object(self.prefix / "state" / "service.json").get("name")
+        except Unreadable:
+            noted = None
+        return noted if isinstance(noted, str) and _UNIT_NAME.match(noted) else "ragtrace"
+
+    @cached_property
+    def service(self) -> Service:
+        """Return how the service is started and reached: the settings win over the manifest."""
+        spec = self.manifest.service if self.manifest is not None else None
+        base = Service()
+        port = self.settings.get("RAGTRACE_SERVER_PORT", "")
+        return Service(
+            spec.module if spec else base.module,
+            tuple(spec.arguments) if spec else base.arguments,
+            self.settings.get("RAGTRACE_SERVER_HOST") or (spec.host if spec else base.host),
+            int(port) if port.isdigit() else (spec.port if spec else base.port),
+            spec.health_path if spec else base.health_path,
+        )
+
+    @property
+    def python(self) -> Optional[Path]:
+        """Return the interpreter of the active generation's virtual environment."""
+        if self.generation is None:
+            return None
+        names = ("Scripts/python.exe",) if sys.platform == "win32" else ("bin/python", "bin/python3")
+        for name in names:
+            if (self.generation / "venv" / name).exists():
+                return self.generation / "venv" / name
+        return None
+
+    @cached_property
+    def site_packages(self) -> Optional[Path]:
+        """Return the folder into which the generation's packages were installed."""
+        if self.generation is None:
+            return None
+        patterns = ("venv/lib/python*/site-packages", "venv/Lib/site-packages")
+        for pattern in patterns:
+            for folder in sorted(self.generation.glob(pattern)):
+                return folder
+        return None
+
+    @cached_property
+    def venv_python_version(self) -> str:
+        """Return the version of the generation's interpreter as ``pyvenv.cfg`` states it, or nothing."""
+        if self.generation is None:
+            return ""
+        try:
+            lines = (
+                read_limited(self.generation / "venv" / "pyvenv.cfg").decode("utf-8", "replace").splitlines()
+            )
+        except Unreadable:
+            return ""
+        for line in lines:
+            name, _, value = line.partition("=")
+            if name.strip() in ("version", "version_info"):
+                return value.strip()
+        return ""
