@@ -1,0 +1,23 @@
+"""Every fixed cap of the service, with its reason. What an operator may change lives in the configuration."""
+
+from __future__ import annotations
+
+# A configuration is a page of text; more than this is a wrong file.
+CONFIG_BYTES = 1 << 20
+# Field sizes of a request besides the question (whose limit is configured).
+IDENTIFIER_CHARS = 200
+# Titles and section names are shown in one line and indexed; longer ones are cut.
+TITLE_CHARS = 300
+SECTION_DEPTH = 8
+# Elements in one HTML page; a page over it was written by a program to be large.
+HTML_ELEMENTS = 500_000
+# Share of control characters from which on a "text" file is taken for binary.
+CONTROL_SHARE = 0.01
+# Chunks one search looks at before the best `search.top_n` are kept.
+SEARCH_POOL = 50
+# Search terms of one question; the rest of an over-long question adds noise, not recall.
+QUESTION_TERMS = 64
+# Lower bound of memory for the index writer (tantivy refuses less than 15 MB).
+INDEX_HEAP_BYTES = 32_000_000
+# Statements with more parameters than this are refused by SQLite builds of older systems.
+SQL_PARAMETERS = 500
