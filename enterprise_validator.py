@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Check a host and what is installed on it; the work is done in ``validator``.
 
-This very file also lies in ``06_Verification/`` of a bundle and of an installation, where ``bundle`` is found in
-``../04_Scripts``. It writes no byte code: a bundle with extra files would no longer be the bundle that was signed.
+This very file also lies in ``06_Verification/`` of a bundle and of an installation, where ``bundle`` is
+found in ``../04_Scripts``. It writes no byte code: a bundle with extra files is not the one that was signed.
 """
 
 from __future__ import annotations

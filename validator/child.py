@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 
 def import_paths(extra: Sequence[str] = ()) -> List[str]:
-    """Return the folders from which a child imports this package, ``bundle`` and whatever else holds checks."""
+    """Return the folders from which a child imports this package, ``bundle`` and what else holds checks."""
     folders = [Path(__file__).resolve().parent.parent, Path(str(bundle.__file__)).resolve().parent.parent]
     return list(dict.fromkeys([str(folder) for folder in folders] + list(extra)))
 

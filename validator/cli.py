@@ -15,7 +15,7 @@ from validator.engine import run_checks
 from validator.model import Category, Check, Result
 from validator.registry import load, select
 from validator.report import PASS_EXIT, USAGE_EXIT, Timing, build, exit_code
-from validator.subject import Subject, default_prefix, find_bundle
+from validator.subject import Subject, default_prefix, find_bundle, find_prefix
 
 EPILOG = Text(
     "종료 코드: 0 통과 · 3 실패 · 4 경고만 있음 · 5 실행하지 못한 검사 있음 · 2 사용법 오류",
@@ -128,7 +128,8 @@ def make_subject(
     home: Optional[Path] = None,
 ) -> Subject:
     """Return what is to be validated; folders that nobody named are found."""
-    root = Path(prefix).expanduser().absolute() if prefix else default_prefix()
+    found = (find_prefix(home) if home else None) or default_prefix()
+    root = Path(prefix).expanduser().absolute() if prefix else found
     carried = Path(bundle).expanduser().absolute() if bundle else (find_bundle(home) if home else None)
     return Subject(root, carried, service_name or "")
 

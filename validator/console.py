@@ -56,9 +56,8 @@ class Console:
         lang, outcome = self._lang, result.outcome
         mark = _MARKS[result.status][0 if lang == "ko" else 1]
         measured = f" ({outcome.measured})" if outcome.measured and result.status is Status.PASS else ""
-        self.line(
-            f"  {mark:<7} {result.check.id:<8} {result.check.title.to(lang)}: {outcome.details.to(lang)}{measured}"
-        )
+        what = f"{result.check.title.to(lang)}: {outcome.details.to(lang)}"
+        self.line(f"  {mark:<7} {result.check.id:<8} {what}{measured}")
         if _calm(result):
             return
         for label, text in self._explanation(result, subject):

@@ -1,7 +1,7 @@
 """Run checks in child processes with limits on time, output and memory; one result per check, always.
 
-Checks of one category share a child. A check that hangs, crashes or floods costs only its own result: its child is
-killed, and the checks after it continue in a fresh one.
+Checks of one category share a child. A check that hangs, crashes or floods costs only its own result: its
+child is killed, and the checks after it continue in a fresh one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run_checks(
 
 
 def batches(checks: Sequence[Check]) -> Tuple[List[List[Check]], List[List[Check]]]:
-    """Return the groups of checks that may run side by side, and those that must have the host for themselves."""
+    """Return the groups of checks that may run side by side, and those that need the host for themselves."""
     together: List[List[Check]] = []
     alone: List[List[Check]] = []
     for category in Category:

@@ -35,7 +35,8 @@ def _suite(name: str, results: Sequence[Result], lang: str) -> str:
 def _case(result: Result, lang: str) -> str:
     check, outcome = result.check, result.outcome
     name = quoteattr(_clean(f"{check.id} {check.title.to(lang)}"))
-    head = f'    <testcase classname={quoteattr(check.category.value)} name={name} time="{result.duration_s:.3f}">'
+    owner = quoteattr(check.category.value)
+    head = f'    <testcase classname={owner} name={name} time="{result.duration_s:.3f}">'
     details = _clean(outcome.details.to(lang))
     evidence = _clean(f"measured: {outcome.measured}\nexpected: {outcome.expected}")
     tag = _TAGS.get(result.status)

@@ -12,7 +12,7 @@ COMMAND_MEMORY_MB = 16 * 1024
 COMMAND_OUTPUT_BYTES = 4 * 1024 * 1024
 # Time a child has to start and name its first check; slow disks and busy hosts included.
 WORKER_START_S = 20.0
-# Added to the time limit of a check before its child is killed, so that a check can still report its own timeout.
+# Added to a check's time limit before its child is killed, so that it can still report a timeout itself.
 GRACE_S = 1.0
 # Children that run side by side; performance checks always run alone.
 PARALLEL_CHILDREN = 2

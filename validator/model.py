@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 
 from bundle.text import Text
 from validator import limits
@@ -87,7 +87,7 @@ class Outcome:
         )
 
 
-def _text(pair: Any) -> Text:
+def _text(pair: Sequence[object]) -> Text:
     ko, en = pair
     return Text(str(ko), str(en))
 

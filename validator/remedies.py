@@ -1,7 +1,7 @@
 """The fixed list of remedies that checks may propose: what to do, and the command that does it.
 
-Commands are templates of ours; nothing that was read from the host or a report becomes part of a command except
-the prefix, quoted.
+Commands are templates of ours; nothing that was read from the host or a report becomes part of a command
+except the prefix, quoted.
 """
 
 from __future__ import annotations

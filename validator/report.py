@@ -51,8 +51,8 @@ def exit_code(results: Sequence[Result], *, strict: bool = False) -> int:
 def overall_status(results: Sequence[Result]) -> str:
     """Return the verdict.
 
-    CRITICAL: something failed. WARNING: something of weight warned, broke or could not be seen. GOOD: only small
-    findings, or there was nothing to look at yet. EXCELLENT: all that applies here passed.
+    CRITICAL: something failed. WARNING: something of weight warned, broke or could not be seen. GOOD: only
+    small findings, or there was nothing to look at yet. EXCELLENT: all that applies here passed.
     """
     if any(result.status is Status.FAIL for result in results):
         return "CRITICAL"

@@ -1,4 +1,4 @@
-"""What is being validated: one prefix, perhaps one bundle, and the facts about them that several checks need."""
+"""What is being validated: one prefix, perhaps one bundle, and the facts that several checks need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from bundle import layout
 from validator import limits
+
+if TYPE_CHECKING:
+    from bundle.manifest import Manifest
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8400
@@ -24,7 +27,7 @@ _UNIT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}$")
 
 
 class Unreadable(Exception):
-    """A state file of the installation is damaged, too large or not permitted; the message says which and how."""
+    """A state file is damaged, too large or not permitted; the message says which and how."""
 
 
 def default_prefix() -> Path:
@@ -37,7 +40,16 @@ def default_prefix() -> Path:
 def find_bundle(start: Path) -> Optional[Path]:
     """Return the bundle that *start* (the folder of the entry script) is part of, if any."""
     parent = start.parent
-    return parent if (parent / layout.MANIFEST).is_file() and (parent / layout.SCRIPTS).is_dir() else None
+    parts = (layout.MANIFEST, layout.SCRIPTS, layout.DEPENDENCIES)
+    return parent if all((parent / name).exists() for name in parts) else None
+
+
+def find_prefix(start: Path) -> Optional[Path]:
+    """Return the prefix of the generation that *start* (the folder of the entry script) is part of, if any."""
+    generation = start.parent.parent
+    if start.parent.name == "tools" and GENERATION_NAME.match(generation.name):
+        return generation.parent.parent
+    return None
 
 
 def read_limited(path: Path, limit: int = limits.STATE_FILE_BYTES) -> bytes:
@@ -70,9 +82,9 @@ def read_json_object(path: Path, limit: int = limits.STATE_FILE_BYTES) -> Dict[s
     return value
 
 
-def pointer_checksum(pointer: Mapping[str, Any]) -> str:
-    """Return the checksum that ``current.json`` must carry: SHA-256 of its canonical JSON without that key."""
-    body = {key: value for key, value in pointer.items() if key != "checksum"}
+def checksum_of(document: Mapping[str, Any]) -> str:
+    """Return the checksum a state file must carry: SHA-256 of its canonical JSON without that key."""
+    body = {key: value for key, value in document.items() if key != "checksum"}
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -85,7 +97,7 @@ def read_pointer(prefix: Path) -> Dict[str, Any]:
     """
     path = prefix / "current.json"
     pointer = read_json_object(path)
-    if pointer.get("checksum") != pointer_checksum(pointer):
+    if pointer.get("checksum") != checksum_of(pointer):
         raise Unreadable(f"{path}: its checksum does not match its content")
     if not GENERATION_NAME.match(str(pointer.get("generation", ""))):
         raise Unreadable(f"{path}: no valid generation name")
@@ -165,8 +177,8 @@ class Subject:
         return self.bundle / layout.MANIFEST if self.bundle else None
 
     @cached_property
-    def manifest(self) -> Optional[Any]:
-        """Return the parsed manifest (`bundle.manifest.Manifest`), or nothing when there is no readable one."""
+    def manifest(self) -> Optional[Manifest]:
+        """Return the parsed manifest, or nothing when there is no readable one."""
         from bundle.errors import RagTraceError
         from bundle.manifest import parse_manifest
 

@@ -9,7 +9,11 @@ import json
 import os
 import sys
 import time
-from typing import Any, Dict, TextIO
+from typing import TYPE_CHECKING, Any, Dict, TextIO
+
+if TYPE_CHECKING:
+    from validator.model import Check, Outcome
+    from validator.subject import Subject
 
 
 def main() -> int:
@@ -18,7 +22,6 @@ def main() -> int:
     sys.path[:0] = request["paths"]
     channel = _claim_channel()
 
-    from validator.model import Check
     from validator.registry import load
     from validator.subject import Subject
 
@@ -35,17 +38,15 @@ def main() -> int:
     return 0
 
 
-def run_check(item: Any, subject: Any) -> Dict[str, Any]:
-    """Return the wire form of what *item* finds; a check that raises becomes an ``error``, never a traceback."""
+def run_check(item: Check, subject: Subject) -> Dict[str, Any]:
+    """Return the wire form of what *item* finds; a check that raises becomes an ``error``."""
     from bundle.text import Text
     from validator.model import Outcome, Status
 
     if item.needs_installation and subject.generation is None:
         return _nothing_to_look_at(subject).to_wire()
     try:
-        outcome = item.function(subject)
-        wire: Dict[str, Any] = outcome.to_wire()
-        return wire
+        return item.function(subject).to_wire()
     except MemoryError:
         what = Text("검사가 메모리 한도를 넘었습니다", "the check went over its memory limit")
         return Outcome(Status.ERROR, what, expected=f"<= {item.memory_mb} MiB").to_wire()
@@ -58,7 +59,7 @@ def run_check(item: Any, subject: Any) -> Dict[str, Any]:
         return Outcome(Status.ERROR, what).to_wire()
 
 
-def _nothing_to_look_at(subject: Any) -> Any:
+def _nothing_to_look_at(subject: Subject) -> Outcome:
     from bundle.text import Text
     from validator.model import Outcome, Status
 
@@ -73,7 +74,7 @@ def _nothing_to_look_at(subject: Any) -> Any:
 
 
 def _claim_channel() -> TextIO:
-    """Keep the real standard output for results and send everything else that is printed to standard error."""
+    """Keep the real standard output for results; everything else that is printed goes to standard error."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr

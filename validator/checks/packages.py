@@ -29,20 +29,20 @@ SEEDED = frozenset({"pip", "setuptools", "wheel", "uv"})
     own_process=True,
 )
 def receipt_holds(subject: Subject) -> Outcome:
-    """Every file of the active generation has the size, digest and mode of its receipt, and there is no other."""
+    """Every path of the active generation has the size, digest and mode of its receipt; there is no other."""
     generation = _generation(subject)
     try:
         found = receipt.compare(generation)
-    except (Unreadable, KeyError, TypeError, ValueError) as error:
+    except (Unreadable, KeyError, ValueError) as error:
         what = Text("영수증을 읽을 수 없습니다", "the receipt cannot be read")
         why = Text(
             "설치가 끝나지 않았거나 파일이 손상되었습니다",
             "the installation did not end, or the file is damaged",
         )
         return Outcome(Status.FAIL, what, str(error)[:300], receipt.RECEIPT, why, "reinstall")
-    if not found.any:
-        what = Text(f"{found.count}개 파일이 봉인된 그대로입니다", f"{found.count} files are as sealed")
-        return passed(what, measured=f"{found.count} files", expected="0 differences")
+    if not found.count:
+        what = Text(f"{found.files}개 파일이 봉인된 그대로입니다", f"{found.files} files are as sealed")
+        return passed(what, measured=f"{found.files} files", expected="0 differences")
     parts = [
         f"{label}: {listed(names)}"
         for label, names in (
@@ -55,8 +55,7 @@ def receipt_holds(subject: Subject) -> Outcome:
     ]
     what = Text("봉인된 내용과 다릅니다: " + "; ".join(parts), "not as sealed: " + "; ".join(parts))
     why = Text("파일이 손상되었거나 누군가 바꿨습니다", "files were damaged, or somebody changed them")
-    total = len(found.missing) + len(found.changed) + len(found.modes) + len(found.extra)
-    return Outcome(Status.FAIL, what, f"{total} differences", "0 differences", why, "reinstall")
+    return Outcome(Status.FAIL, what, f"{found.count} differences", "0 differences", why, "reinstall")
 
 
 @check(

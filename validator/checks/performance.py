@@ -1,4 +1,4 @@
-"""Performance: measured here and now, compared with stated expectations; slow is a warning, never a failure."""
+"""Performance: measured here and now, compared with stated expectations; slow is a warning only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _PIECE = 1024 * 1024
 )
 def import_time(subject: Subject) -> Outcome:
     """The service's package is imported within two seconds in a fresh interpreter."""
-    code = f"import time; t = time.perf_counter(); import {subject.service.module}.__main__; print(time.perf_counter() - t)"
+    clock = "time.perf_counter()"
+    code = f"import time; t = {clock}; import {subject.service.module}.__main__; print({clock} - t)"
     done = commands.run_python(subject, ["-c", code], timeout_s=28)
     try:
         seconds = float(done.output.strip().splitlines()[-1])
@@ -101,7 +102,7 @@ def memory_rate(subject: Subject) -> Outcome:
     needs_installation=True,
 )
 def answer_time(subject: Subject) -> Outcome:
-    """The same real question, asked three times of the running service, is answered within the limit (median)."""
+    """The same question, asked three times of the running service, is answered in time (median)."""
     times = []
     for _ in range(3):
         reply = ask_question(subject, timeout_s=12)
@@ -133,7 +134,7 @@ def _rate(action: Callable[[], object], size: int, seconds: float) -> float:
 
 
 def _disk_rates(place: Path) -> Tuple[float, float]:
-    """Return write and read speed in MB/s; the file is dropped from the page cache in between where possible."""
+    """Return write and read speed in MB/s; the page cache is dropped in between where possible."""
     piece = os.urandom(_PIECE)
     handle, name = tempfile.mkstemp(prefix=".validator-", dir=place)
     try:

@@ -27,7 +27,7 @@ NOT_RUNNING = Text("서비스가 응답하지 않습니다 (RAG-004 참고)", "t
     severity=Severity.CRITICAL,
 )
 def pointer(subject: Subject) -> Outcome:
-    """``current.json`` is intact, names a generation that exists with the right manifest, and the link agrees."""
+    """``current.json`` is intact, its generation exists with the right manifest, and the link agrees."""
     if not subject.anything_installed:
         what = Text(f"{subject.prefix}에 설치된 것이 없습니다", f"nothing installed at {subject.prefix}")
         return Outcome(Status.SKIP, what, not_installed=True)
@@ -266,7 +266,7 @@ def ask_question(subject: Subject, *, timeout_s: float, text: str = "") -> http.
 
 
 def probe_question(subject: Subject) -> str:
-    """Return a question that the documents at hand can answer: the title of one of them, else a general one."""
+    """Return a question the documents can answer: the title of one of them, else a general one."""
     status = _status(subject)
     titles = status.get("sample_titles") if status else None
     if isinstance(titles, list) and titles and isinstance(titles[0], str):

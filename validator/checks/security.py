@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Set, Tuple
 
 from bundle import layout
 from bundle.offline import OFFLINE_ENVIRONMENT
@@ -75,7 +74,7 @@ def configuration_private(subject: Subject) -> Outcome:
     needs_installation=True,
 )
 def ownership(subject: Subject) -> Outcome:
-    """The generation belongs to whoever installed (root, or the owner of the prefix), not to somebody else."""
+    """The generation belongs to whoever installed (root, or the prefix's owner), not to somebody else."""
     assert subject.generation is not None
     allowed = {0, subject.prefix.stat().st_uid}
     try:
@@ -154,14 +153,14 @@ def model_formats(subject: Subject) -> Outcome:
 
 
 def _runs_code(path: Path) -> bool:
-    """Tell by name, and for files without a telling name by the first bytes of a pickle or a torch archive."""
+    """Tell by name, and without a telling name by the first bytes of a pickle or a torch archive."""
     if path.name.lower().endswith(PICKLE_SUFFIXES):
         return True
     if "." in path.name:
         return False
     with open(path, "rb") as stream:
         start = stream.read(64)
-    return start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" or b"data.pkl" in start
+    return (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05") or b"data.pkl" in start
 
 
 @check(
@@ -335,10 +334,10 @@ def _signers(subject: Subject) -> str:
     own_process=True,
 )
 def no_outbound(subject: Subject) -> Outcome:
-    """A traced question makes no attempt to reach another host, and the running service has no connection to one.
+    """A traced question does not try to reach another host, and the running service has no connection to one.
 
-    What was established is in the evidence: with ``strace`` every connect and send of the traced process and its
-    children; without it only what the interpreter itself reports, which native code could bypass.
+    What was established is in the evidence: with ``strace`` every connect and send of the traced process
+    and its children; without it only what the interpreter reports, which native code could bypass.
     """
     count, hidden, sockets = outbound.foreign_sockets(subject)
     traced = outbound.traced_question(subject, QUESTION, timeout_s=36)
@@ -370,8 +369,8 @@ def _established(method: str) -> Text:
             "every connect and send of one traced question, and the running service's sockets, were seen",
         )
     return Text(
-        "strace가 없어 Python 수준의 연결 시도와 실행 중인 서비스의 소켓만 보았습니다 (네이티브 코드는 보지 못함)",
-        "no strace here: attempts at Python level and the running service's sockets were seen, native code was not",
+        "strace가 없어 Python 수준의 연결 시도와 서비스의 소켓만 보았습니다 (네이티브 코드는 보지 못함)",
+        "no strace: attempts at Python level and the service's sockets were seen, native code was not",
     )
 
 

@@ -55,7 +55,7 @@ def uv_runs(subject: Subject) -> Outcome:
 
 
 def _start_tool(place: Path) -> commands.Finished:
-    """Run ``--version``; a medium without execute bits (USB, DVD) is no fault, so the file is tried as a copy."""
+    """Run ``--version``; a medium without execute bits (USB, DVD) is no fault: then a copy is tried."""
     environment = {"PATH": os.defpath, "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
     if os.access(place, os.X_OK):
         done = commands.run([str(place), "--version"], timeout_s=8, environment=environment)

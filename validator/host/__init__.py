@@ -1,1 +1,1 @@
-"""What a check may touch on the host, one module per thing adapted: processes, commands, HTTP, installed packages."""
+"""What a check may touch on the host, one module per thing: processes, commands, HTTP, packages, files."""

@@ -1,4 +1,4 @@
-"""Start a command with limits and get its exit status and output; nothing a check starts outlives the check."""
+"""Start a command with limits and get its exit status and output; nothing outlives the check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from bundle.offline import OFFLINE_ENVIRONMENT
 from validator import limits
@@ -85,9 +85,9 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return timed_out
 
 
-def _text(stream: Any) -> str:
+def _text(stream: IO[bytes]) -> str:
     stream.seek(0)
-    return str(stream.read(limits.COMMAND_OUTPUT_BYTES).decode("utf-8", "replace"))
+    return stream.read(limits.COMMAND_OUTPUT_BYTES).decode("utf-8", "replace")
 
 
 def _own_limits() -> None:

@@ -1,4 +1,4 @@
-"""Read what is installed in a virtual environment from its ``.dist-info`` folders, without importing any of it."""
+"""Read what is installed in a virtual environment from its ``.dist-info`` folders; nothing is imported."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def cpu_flags(source: Path = Path("/proc/cpuinfo")) -> Optional[FrozenSet[str]]:
 
 
 def memory_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> Tuple[int, int]:
-    """Return total and available memory; a control group's limit counts when it is smaller. Zero means unknown."""
+    """Return total and available memory, a smaller control group limit included. Zero means unknown."""
     try:
         lines = (proc / "meminfo").read_text("ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Walk an installation and tell what its permissions, owners and kinds of files are; links are never followed."""
+"""Walk an installation and tell permissions, owners and kinds of files; links are never followed."""
 
 from __future__ import annotations
 

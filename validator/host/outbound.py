@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Set
+from typing import List, NamedTuple, Sequence, Set, Tuple
 
 from validator.host import commands, procfs
 from validator.subject import Subject
@@ -20,12 +20,13 @@ _NAMED = ("connect(", "sendto(", "sendmsg(", "sendmmsg(")
 _AUDITED = r"""
 import os, runpy, sys
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+sends = ("socket.connect", "socket.sendto", "socket.sendmsg")
+names = ("socket.getaddrinfo", "socket.gethostbyname")
 def watch(event, arguments):
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg") and arguments[0].family.name == "AF_UNIX":
-        return
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"):
-        os.write(log, (event + " " + repr(arguments[1:] if "." in event and event.split(".")[1] in ("connect",
-            "sendto", "sendmsg") else arguments[:2]) + "\n").encode())
+    if event in sends and arguments[0].family.name != "AF_UNIX":
+        os.write(log, (event + " " + repr(arguments[1:]) + "\n").encode())
+    elif event in names:
+        os.write(log, (event + " " + repr(arguments[:2]) + "\n").encode())
 sys.addaudithook(watch)
 module = sys.argv[2]
 sys.argv = [module] + sys.argv[3:]
@@ -34,7 +35,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 class Traced(NamedTuple):
-    """What was watched, how, and the outbound attempts seen; ``method`` is empty when nothing could be watched."""
+    """How a process was watched and the outbound attempts seen; ``method`` is empty when it was not."""
 
     method: str
     attempts: Sequence[str]
@@ -105,8 +106,8 @@ def outbound_calls(lines: Sequence[str]) -> List[str]:
     return sorted(found)
 
 
-def foreign_sockets(subject: Subject, proc: Path = procfs.PROC) -> "tuple[int, int, list[str]]":
-    """Return processes seen, processes not permitted to see, and the service's connections it opened to other hosts.
+def foreign_sockets(subject: Subject, proc: Path = procfs.PROC) -> Tuple[int, int, List[str]]:
+    """Return processes seen, processes not permitted to see, and connections they opened to other hosts.
 
     A connection whose local port is one the process listens on came from outside and is no attempt of ours.
     """
@@ -119,11 +120,12 @@ def foreign_sockets(subject: Subject, proc: Path = procfs.PROC) -> "tuple[int, i
             hidden += 1
             continue
         mine = [item for item in every if item.inode in inodes]
-        listening = {
-            item.local_port for item in every if item.state == procfs.LISTEN and item.inode in inodes
-        }
-        for item in mine:
-            if item.state in (procfs.ESTABLISHED, procfs.SYN_SENT) and item.local_port not in listening:
-                if not procfs.is_loopback(item.remote):
-                    found.append(f"{item.remote} {item.remote_port} (pid {process.pid})")
+        listening = {item.local_port for item in mine if item.state == procfs.LISTEN}
+        found += [
+            f"{item.remote} {item.remote_port} (pid {process.pid})"
+            for item in mine
+            if item.state in (procfs.ESTABLISHED, procfs.SYN_SENT)
+            and item.local_port not in listening
+            and not procfs.is_loopback(item.remote)
+        ]
     return len(running), hidden, found

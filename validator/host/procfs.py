@@ -99,7 +99,7 @@ def sockets(proc: Path = PROC) -> List[Socket]:
 
 
 def address(text: str) -> Tuple[str, int]:
-    """Return address and port of the kernel's ``0100007F:20D0`` notation (32-bit words in host byte order)."""
+    """Return address and port of the kernel's ``0100007F:20D0`` notation (words in host byte order)."""
     digits, _, port = text.partition(":")
     raw = bytes.fromhex(digits)
     swapped = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))

@@ -1,4 +1,4 @@
-"""Compare a generation with its RECEIPT.json: every path, size, SHA-256 and mode."""
+"""Compare a generation with its RECEIPT.json: every path, kind, size, SHA-256 and mode."""
 
 from __future__ import annotations
 
@@ -10,75 +10,87 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from bundle.hashing import hash_files
 from validator import limits
-from validator.subject import read_json_object
+from validator.subject import Unreadable, checksum_of, read_json_object
 
 RECEIPT = "RECEIPT.json"
+Entries = Dict[str, Dict[str, Any]]
 
 
 class Differences(NamedTuple):
-    """What is not as sealed, as paths relative to the generation; ``count`` is the number of sealed files."""
+    """What is not as sealed, as relative paths; ``files`` is the number of sealed files."""
 
-    count: int
+    files: int
     missing: Tuple[str, ...]
     changed: Tuple[str, ...]
     modes: Tuple[str, ...]
     extra: Tuple[str, ...]
 
     @property
-    def any(self) -> bool:
-        """Tell whether anything differs."""
-        return bool(self.missing or self.changed or self.modes or self.extra)
+    def count(self) -> int:
+        """Return how many paths differ."""
+        return len(self.missing) + len(self.changed) + len(self.modes) + len(self.extra)
 
 
-def read(generation: Path) -> Dict[str, Dict[str, Any]]:
+def read(generation: Path) -> Entries:
     """Return the receipt's entries by relative path.
 
     Raises:
-        Unreadable: missing or damaged.
-        KeyError, TypeError: not of the known shape.
+        Unreadable: missing, damaged, or not of the known shape.
     """
-    document = read_json_object(generation / RECEIPT, limits.MANIFEST_BYTES)
-    return {str(entry["path"]): dict(entry) for entry in document["files"]}
+    path = generation / RECEIPT
+    document = read_json_object(path, limits.MANIFEST_BYTES)
+    if document.get("checksum") != checksum_of(document):
+        raise Unreadable(f"{path}: its checksum does not match its content")
+    try:
+        entries: Entries = {str(entry["path"]): dict(entry) for entry in document["entries"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{path}: unknown shape: {error}") from error
+    return entries
 
 
 def compare(generation: Path) -> Differences:
-    """Read every sealed file again (several threads) and look for files that nobody sealed."""
+    """Read every sealed file again (several threads) and look for paths that nobody sealed."""
     entries = read(generation)
-    present = set(_files(generation)) - {RECEIPT}
-    missing = sorted(set(entries) - present)
-    wrong: List[str] = []
+    present = dict(_walk(generation))
+    changed: List[str] = []
     modes: List[str] = []
-    plain = []
-    for name in sorted(set(entries) & present):
-        facts = os.lstat(generation / name)
-        if stat.S_ISLNK(facts.st_mode):
-            if not _same_link(generation / name, entries[name]):
-                wrong.append(name)
-            continue
-        plain.append(generation / name)
-        wanted = entries[name].get("mode")
-        if sys.platform != "win32" and wanted is not None and stat.S_IMODE(facts.st_mode) != _mode(wanted):
-            modes.append(name)
-    for path, size, digest in hash_files(plain):
-        name = path.relative_to(generation).as_posix()
-        if (size, digest) != (entries[name]["size"], entries[name]["sha256"]):
-            wrong.append(name)
-    extra = sorted(present - set(entries))
-    return Differences(len(entries), tuple(missing), tuple(sorted(wrong)), tuple(modes), tuple(extra))
+    waiting: Dict[Path, str] = {}
+    for name in sorted(set(entries) & set(present)):
+        entry, facts = entries[name], present[name]
+        if not _same_kind(generation / name, entry, facts.st_mode):
+            changed.append(name)
+        elif "target" not in entry:
+            if sys.platform != "win32" and stat.S_IMODE(facts.st_mode) != int(str(entry["mode"]), 8):
+                modes.append(name)
+            if "sha256" in entry:
+                waiting[generation / name] = name
+    for path, size, digest in hash_files(waiting):
+        entry = entries[waiting[path]]
+        if (size, digest) != (entry["size"], entry["sha256"]):
+            changed.append(waiting[path])
+    return Differences(
+        sum("sha256" in entry for entry in entries.values()),
+        tuple(sorted(set(entries) - set(present))),
+        tuple(sorted(changed)),
+        tuple(modes),
+        tuple(sorted(set(present) - set(entries))),
+    )
 
 
-def _mode(value: Any) -> int:
-    return int(value, 8) if isinstance(value, str) else int(value)
+def _same_kind(path: Path, entry: Dict[str, Any], mode: int) -> bool:
+    if "target" in entry:
+        return stat.S_ISLNK(mode) and os.readlink(path) == entry["target"]
+    return stat.S_ISREG(mode) if "sha256" in entry else stat.S_ISDIR(mode)
 
 
-def _same_link(path: Path, entry: Dict[str, Any]) -> bool:
-    target = entry.get("target", entry.get("link"))
-    return target is None or os.readlink(path) == target
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Yield everything below *root* that is not a folder, links not followed."""
-    for folder, folders, names in os.walk(root):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in names + links:
-            yield (Path(folder) / name).relative_to(root).as_posix()
+def _walk(root: Path) -> Iterator[Tuple[str, os.stat_result]]:
+    """Yield everything below *root* but the receipt itself; links are not followed."""
+    pending = [root]
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            for entry in found:
+                path = Path(entry.path)
+                if path != root / RECEIPT:
+                    yield path.relative_to(root).as_posix(), entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
