@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -95,7 +96,7 @@ class Cache:
         """Hold the kernel lock `name`; a killed holder releases it by dying."""
         descriptor = os.open(self.root / "partial" / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if os.name == "nt":
+            if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
             else:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

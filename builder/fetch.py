@@ -57,7 +57,10 @@ def fetch(cache: Cache, artifacts: Sequence[Artifact], on_bytes: OnBytes) -> Non
                 if isinstance(error, RagTraceError):
                     line = error.where or error.summary.en
                     problems.append(
-                        Text(f"{item.filename}: {error.summary.ko} ({line})", f"{item.filename}: {error.summary.en} ({line})")
+                        Text(
+                            f"{item.filename}: {error.summary.ko} ({line})",
+                            f"{item.filename}: {error.summary.en} ({line})",
+                        )
                     )
                 elif error is not None:
                     raise error
@@ -82,7 +85,9 @@ def remote_sizes(artifacts: Sequence[Artifact], cache: Cache) -> list[int]:
             sizes = pool.map(lambda item: _head(client, item.source), unknown)
             asked = {item.sha256: size for item, size in zip(unknown, sizes, strict=True)}
     return [
-        item.size or asked.get(item.sha256) or (cache.path(item.sha256).stat().st_size if cache.has(item.sha256) else 0)
+        item.size
+        or asked.get(item.sha256)
+        or (cache.path(item.sha256).stat().st_size if cache.has(item.sha256) else 0)
         for item in artifacts
     ]
 
@@ -122,12 +127,17 @@ def _fetch_one(cache: Cache, client: httpx.Client, item: Artifact, on_bytes: OnB
             raise SpaceError(
                 Text("캐시에 쓸 수 없습니다", "the cache cannot be written"),
                 where=f"{partial}: {error}",
-                hint=Text("공간을 비우거나 RAGTRACE_CACHE_DIR를 바꾸십시오", "free space, or set RAGTRACE_CACHE_DIR"),
+                hint=Text(
+                    "공간을 비우거나 RAGTRACE_CACHE_DIR를 바꾸십시오", "free space, or set RAGTRACE_CACHE_DIR"
+                ),
             ) from error
         if digest != item.sha256:
             partial.unlink()
             raise DownloadError(
-                Text("받은 내용의 해시가 잠금 파일과 다릅니다", "the bytes received differ from the lock's hash"),
+                Text(
+                    "받은 내용의 해시가 잠금 파일과 다릅니다",
+                    "the bytes received differ from the lock's hash",
+                ),
                 where=f"{item.source} sha256:{digest}",
             )
         if item.filename.endswith(".whl"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 from bundle.errors import UsageProblem
 from bundle.manifest import ServiceSpec
@@ -125,11 +126,15 @@ def load_project(root: Path) -> ProjectSpec:
         raise UsageProblem(
             Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"),
             where=f"{path}: {error}",
-            hint=Text("--project-root 로 uv 프로젝트 폴더를 지정하십시오", "give a uv project with --project-root"),
+            hint=Text(
+                "--project-root 로 uv 프로젝트 폴더를 지정하십시오", "give a uv project with --project-root"
+            ),
         ) from error
     if not isinstance(table.get("name"), str) or not isinstance(table.get("version"), str):
         raise UsageProblem(
-            Text("[project]에 name과 version(정적)이 필요합니다", "[project] needs a name and a static version"),
+            Text(
+                "[project]에 name과 version(정적)이 필요합니다", "[project] needs a name and a static version"
+            ),
             where=str(path),
         )
     for folder in (root, *root.parents):
@@ -173,7 +178,10 @@ def _check_keys(
             details.append(_key_text(f"{key}", near))
         elif not isinstance(value, wanted) or (wanted is list and not _all_text(value)):
             details.append(
-                Text(f"{key}: 값의 형식이 틀립니다 ({wanted.__name__})", f"{key}: not of type {wanted.__name__}")
+                Text(
+                    f"{key}: 값의 형식이 틀립니다 ({wanted.__name__})",
+                    f"{key}: not of type {wanted.__name__}",
+                )
             )
     details += [Text(f"{key}: 없습니다", f"{key}: missing") for key in required if key not in data]
     if details:
@@ -190,5 +198,5 @@ def _key_text(key: str, near: Sequence[str]) -> Text:
     return Text(f"{key}: 알 수 없는 키", f"{key}: unknown key")
 
 
-def _all_text(value: list[object]) -> bool:
-    return all(isinstance(item, str) for item in value)
+def _all_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -7,13 +7,13 @@ packages with no usable file, and all refusals at once.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
+import tomllib
 from packaging.markers import Environment
 from packaging.pylock import Package as LockedPackage
 from packaging.pylock import PackageSdist, PackageWheel, Pylock, PylockSelectError, PylockValidationError
@@ -40,7 +40,9 @@ class Selection:
 
     def packages(self) -> tuple[Package, ...]:
         """Return the packages with the interpreters that install them, sorted."""
-        return tuple(Package(name, version, tuple(used)) for (name, version), used in sorted(self.pythons.items()))
+        return tuple(
+            Package(name, version, tuple(used)) for (name, version), used in sorted(self.pythons.items())
+        )
 
     def sorted_artifacts(self) -> tuple[Artifact, ...]:
         """Return the artefacts by kind, name and file name."""
@@ -64,7 +66,8 @@ def target_tags(target: TargetSpec, python: str) -> list[Tag]:
 def _platforms(target: TargetSpec) -> Iterator[str]:
     if target.libc != "glibc":
         raise BuildError(
-            Text("이 대상은 아직 지원하지 않습니다", "this target is not served yet"), where=f"libc = {target.libc!r}"
+            Text("이 대상은 아직 지원하지 않습니다", "this target is not served yet"),
+            where=f"libc = {target.libc!r}",
         )
     major, minor = (int(part) for part in target.libc_min.split("."))
     for candidate in range(minor, 4, -1):
@@ -134,7 +137,10 @@ def _python_fits(lock: Pylock, environment: Environment, selection: Selection) -
             selection,
             "python",
             environment["python_version"],
-            Text(f"프로젝트는 Python {lock.requires_python} 필요", f"the project requires Python {lock.requires_python}"),
+            Text(
+                f"프로젝트는 Python {lock.requires_python} 필요",
+                f"the project requires Python {lock.requires_python}",
+            ),
             Text("--python 으로 맞는 버전을 고르십시오", "choose a fitting version with --python"),
         )
     return False
@@ -160,7 +166,9 @@ def _select_package(
                 selection,
                 package.name,
                 version,
-                Text("git/경로/URL 소스는 아직 담지 못합니다", "a git, path or URL source cannot be packed yet"),
+                Text(
+                    "git/경로/URL 소스는 아직 담지 못합니다", "a git, path or URL source cannot be packed yet"
+                ),
                 Text("패키지 색인에 올려 잠그십시오", "publish it to a package index and lock that"),
             )
 
@@ -168,17 +176,23 @@ def _select_package(
 def _no_file(package: LockedPackage) -> Text:
     names = ", ".join(wheel.filename for wheel in (package.wheels or [])[:3])
     return Text(
-        f"대상에 맞는 휠도 sdist도 없습니다 (있는 것: {names})", f"no wheel fits the target and there is no sdist (has: {names})"
+        f"대상에 맞는 휠도 sdist도 없습니다 (있는 것: {names})",
+        f"no wheel fits the target and there is no sdist (has: {names})",
     )
 
 
 _NO_FILE_REMEDY = Text(
-    "다른 버전을 잠그거나 다른 --python/--target 을 고르십시오", "lock another version, or choose another --python or --target"
+    "다른 버전을 잠그거나 다른 --python/--target 을 고르십시오",
+    "lock another version, or choose another --python or --target",
 )
 
 
 def _add(
-    selection: Selection, package: LockedPackage, version: str, source: PackageWheel | PackageSdist, python: str
+    selection: Selection,
+    package: LockedPackage,
+    version: str,
+    source: PackageWheel | PackageSdist,
+    python: str,
 ) -> None:
     digest = source.hashes.get("sha256", "")
     location = source.url or (Path(source.path).absolute().as_uri() if source.path else "")
@@ -187,7 +201,10 @@ def _add(
             selection,
             package.name,
             version,
-            Text(f"{source.filename}에 SHA-256 또는 주소가 없습니다", f"{source.filename} has no SHA-256 or no address"),
+            Text(
+                f"{source.filename}에 SHA-256 또는 주소가 없습니다",
+                f"{source.filename} has no SHA-256 or no address",
+            ),
             Text("해시를 주는 색인에서 다시 잠그십시오", "lock again from an index that gives hashes"),
         )
         return

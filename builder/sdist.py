@@ -15,6 +15,7 @@ from bundle.text import Text
 
 from . import uvtool, wheelfile
 from .cache import Cache
+from .inputs import ProjectSpec
 from .plan import Artifact
 
 # Archive members cannot be older than 1980; backends clamp to it. Sdists carry no better date.
@@ -57,23 +58,25 @@ def build(cache: Cache, item: Artifact) -> BuiltWheel:
             known = _admit(cache, uvtool.build_wheel(copy, _empty(work / "out"), _EPOCH))
             cache.remember_built(key, known)
     wheel = _wheel(cache, known, item.sha256)
-    _require_portable(wheel, item)
+    _require_portable(wheel, item.name, item.version)
     return wheel
 
 
-def build_project(cache: Cache, root: Path, package: str, epoch: int, source_digest: str) -> BuiltWheel:
+def build_project(cache: Cache, project: ProjectSpec, epoch: int, source_digest: str) -> BuiltWheel:
     """Build the project's own wheel; an unchanged source tree is built once.
 
     Raises:
         BuildError: the backend failed, or the wheel is not pure Python.
     """
-    key = sha256_bytes(f"project {package} {source_digest} {epoch} uv {uv.__version__}".encode())
+    key = sha256_bytes(f"project {project.name} {source_digest} {epoch} uv {uv.__version__}".encode())
     known = cache.built(key)
     if known is None:
         with cache.work_folder() as work:
-            known = _admit(cache, uvtool.build_wheel(root, _empty(work / "out"), epoch))
+            known = _admit(cache, uvtool.build_wheel(project.root, _empty(work / "out"), epoch))
             cache.remember_built(key, known)
-    return _wheel(cache, known, source_digest)
+    wheel = _wheel(cache, known, source_digest)
+    _require_portable(wheel, project.name, project.version)
+    return wheel
 
 
 def _empty(folder: Path) -> Path:
@@ -95,14 +98,14 @@ def _wheel(cache: Cache, record: dict[str, str], source_digest: str) -> BuiltWhe
     )
 
 
-def _require_portable(wheel: BuiltWheel, item: Artifact) -> None:
+def _require_portable(wheel: BuiltWheel, name: str, version: str) -> None:
     _, _, _, tags = parse_wheel_filename(wheel.filename)
     if any(tag.platform == "any" and tag.interpreter.startswith("py3") for tag in tags):
         return
     raise BuildError(
         Text(
-            f"{item.name} {item.version}: 이 컴퓨터에 묶인 휠이 만들어졌습니다 ({wheel.filename})",
-            f"{item.name} {item.version}: the wheel built here is bound to this machine ({wheel.filename})",
+            f"{name} {version}: 이 컴퓨터에 묶인 휠이 만들어졌습니다 ({wheel.filename})",
+            f"{name} {version}: the wheel built here is bound to this machine ({wheel.filename})",
         ),
         hint=Text(
             "휠을 배포하는 버전을 잠그거나, 대상의 glibc에서 만든 휠을 색인에 올리십시오",

@@ -44,6 +44,12 @@ def sign_sshsig(private: Ed25519PrivateKey, message: bytes, namespace: str = lay
     return sshsig.armor(public_key(private), signature, namespace)
 
 
+def default_key_path() -> Path:
+    """Return where the key made on the first run lies: in the user's configuration, not in the project."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return Path(base) / "ragtrace" / "signing_key"
+
+
 def load_key(path: Path, principal: str) -> SigningKey:
     """Read an unencrypted OpenSSH Ed25519 private key.
 

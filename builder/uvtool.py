@@ -54,7 +54,14 @@ def export_pylock(project: ProjectSpec, extras: Sequence[str], groups: Sequence[
         BuildError: the lock does not fit ``pyproject.toml``, or names an unknown extra or group.
     """
     arguments = ["export", "--format", "pylock.toml", "--locked", "--no-header", "--no-default-groups"]
-    arguments += ["--package", project.name, "--no-emit-package", project.name, "--project", str(project.root)]
+    arguments += [
+        "--package",
+        project.name,
+        "--no-emit-package",
+        project.name,
+        "--project",
+        str(project.root),
+    ]
     for extra in extras:
         arguments += ["--extra", extra]
     for group in groups:
@@ -62,20 +69,18 @@ def export_pylock(project: ProjectSpec, extras: Sequence[str], groups: Sequence[
     return run_uv(arguments, project.workspace, Text("uv.lock 읽기", "reading uv.lock"))
 
 
-def build_wheel(source: Path, output: Path, epoch: int, package: str | None = None) -> Path:
+def build_wheel(source: Path, output: Path, epoch: int) -> Path:
     """Build one wheel from a source tree or sdist in an isolated environment and return its path.
 
     Args:
         source: a project folder or an sdist archive.
         output: an empty folder for the wheel.
         epoch: SOURCE_DATE_EPOCH for the backend, so equal sources give equal bytes.
-        package: the member to build when `source` is a workspace.
 
     Raises:
         BuildError: the backend failed.
     """
     arguments = ["build", "--wheel", "--out-dir", str(output), "--no-create-gitignore"]
-    arguments += ["--package", package] if package else []
     run_uv(
         [*arguments, str(source)],
         output,
@@ -85,6 +90,7 @@ def build_wheel(source: Path, output: Path, epoch: int, package: str | None = No
     wheels = list(output.glob("*.whl"))
     if len(wheels) != 1:
         raise BuildError(
-            Text("빌드가 휠 하나를 만들지 않았습니다", "the build did not produce one wheel"), where=str(source)
+            Text("빌드가 휠 하나를 만들지 않았습니다", "the build did not produce one wheel"),
+            where=str(source),
         )
     return wheels[0]

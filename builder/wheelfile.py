@@ -10,6 +10,7 @@ import base64
 import csv
 import hashlib
 import io
+import shutil
 import zipfile
 import zlib
 from email.parser import BytesParser
@@ -20,7 +21,10 @@ from packaging.version import InvalidVersion, Version
 
 from bundle import names
 from bundle.errors import BuildError
+from bundle.hashing import sha256_file
 from bundle.text import Text
+
+from .cache import Cache
 
 # A wheel that unpacks to more than this many times its size, beyond the free allowance, is a bomb.
 _RATIO = 200
@@ -42,7 +46,15 @@ def check(path: Path, filename: str) -> None:
                 folder = _check_identity(archive, filename, problems)
                 if folder:
                     _check_record(archive, folder, problems)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, UnicodeDecodeError, ValueError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        UnicodeDecodeError,
+        ValueError,
+        OSError,
+    ) as error:
         problems.append(f"not a readable wheel: {error}")
     if problems:
         raise BuildError(
@@ -58,6 +70,31 @@ def unpacked_size(path: Path) -> int:
         return sum(info.file_size for info in archive.infolist())
 
 
+def script_in_cache(cache: Cache, wheel_sha256: str, name: str) -> str:
+    """Take the script `name` out of a cached wheel into the cache and return its SHA-256.
+
+    Raises:
+        BuildError: the wheel has no such script.
+    """
+    key = f"script-{name}-{wheel_sha256}"
+    known = cache.built(key)
+    if known is not None:
+        return known["sha256"]
+    with zipfile.ZipFile(cache.path(wheel_sha256)) as archive, cache.work_folder() as work:
+        members = [item for item in archive.namelist() if item.endswith(f".data/scripts/{name}")]
+        if len(members) != 1:
+            raise BuildError(
+                Text(f"휠에 {name}가 없습니다", f"the wheel holds no {name}"), where=wheel_sha256
+            )
+        place = work / name
+        with archive.open(members[0]) as source, place.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        digest = sha256_file(place)[1]
+        cache.admit(place, digest)
+    cache.remember_built(key, {"sha256": digest})
+    return digest
+
+
 def _check_members(archive: zipfile.ZipFile, size: int, problems: list[str]) -> None:
     listed = [info.filename for info in archive.infolist()]
     if len(set(listed)) != len(listed):
@@ -67,7 +104,9 @@ def _check_members(archive: zipfile.ZipFile, size: int, problems: list[str]) -> 
     for info in archive.infolist():
         bare = info.filename.rstrip("/")
         wrong = names.problem_with(bare)
-        if wrong is not None and ("\\" in bare or bare.startswith("/") or ".." in bare.split("/") or ":" in bare):
+        if wrong is not None and (
+            "\\" in bare or bare.startswith("/") or ".." in bare.split("/") or ":" in bare
+        ):
             problems.append(f"member {info.filename!r}: {wrong.en}")
         if info.flag_bits & 0x1:
             problems.append(f"member {info.filename!r} is encrypted")

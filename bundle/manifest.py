@@ -166,7 +166,9 @@ def _refusal(english: str, korean: str) -> IntegrityError:
     return IntegrityError(
         Text(f"매니페스트를 받아들일 수 없습니다: {korean}", f"the manifest is refused: {english}"),
         where=layout.MANIFEST,
-        hint=Text("번들을 만든 쪽에 문의하고 다시 반입하십시오", "ask who built the bundle and carry it in again"),
+        hint=Text(
+            "번들을 만든 쪽에 문의하고 다시 반입하십시오", "ask who built the bundle and carry it in again"
+        ),
     )
 
 
@@ -307,7 +309,9 @@ def _service(source: _Fields) -> ServiceSpec:
 
 
 def _package(source: _Fields) -> Package:
-    return Package(source.text("name", _LABEL), source.text("version", _LABEL), source.texts("pythons", _PYTHON))
+    return Package(
+        source.text("name", _LABEL), source.text("version", _LABEL), source.texts("pythons", _PYTHON)
+    )
 
 
 def _file(source: _Fields) -> FileEntry:

@@ -34,7 +34,10 @@ def problem_with(path: str) -> Optional[Text]:
         return Text("폴더가 너무 깊습니다", "nested too deeply")
     for component in components:
         if component in ("", ".", "..") or component[-1] in ". ":
-            return Text("허용되지 않는 경로 요소입니다", "has a component that is empty, '.', '..' or ends in a dot or space")
+            return Text(
+                "허용되지 않는 경로 요소입니다",
+                "has a component that is empty, '.', '..' or ends in a dot or space",
+            )
         if _RESERVED.match(component) or len(component.encode("utf-8")) > limits.COMPONENT_BYTES:
             return Text("예약된 이름이거나 너무 긴 요소입니다", "has a reserved or too long component")
     return None

@@ -85,9 +85,13 @@ def verify(message: bytes, armored: bytes, namespace: str = layout.NAMESPACE) ->
     try:
         key, found, algorithm, signature = _parse(armored)
     except (ValueError, struct.error, binascii.Error) as error:
-        raise _failure(f"서명 파일을 읽을 수 없습니다 ({error})", f"the signature file cannot be read ({error})") from error
+        raise _failure(
+            f"서명 파일을 읽을 수 없습니다 ({error})", f"the signature file cannot be read ({error})"
+        ) from error
     if found != namespace.encode():
-        raise _failure("서명의 용도(namespace)가 다릅니다", "the signature was made for another purpose (namespace)")
+        raise _failure(
+            "서명의 용도(namespace)가 다릅니다", "the signature was made for another purpose (namespace)"
+        )
     if not ed25519.verify(key.raw, signed_blob(message, namespace, algorithm), signature):
         raise _failure("서명이 매니페스트와 맞지 않습니다", "the signature does not fit the manifest")
     return key
@@ -97,7 +101,9 @@ def _failure(korean: str, english: str) -> SignatureError:
     return SignatureError(
         Text(korean, english),
         where=layout.SIGNATURE,
-        hint=Text("번들을 설치하지 말고 만든 쪽에 확인하십시오", "do not install the bundle; ask who built it"),
+        hint=Text(
+            "번들을 설치하지 말고 만든 쪽에 확인하십시오", "do not install the bundle; ask who built it"
+        ),
     )
 
 

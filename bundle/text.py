@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping, NamedTuple, Optional
+from typing import Mapping, NamedTuple, Optional, Sequence
 
 LANGUAGES = ("ko", "en")
 
@@ -29,6 +29,16 @@ def choose_language(argument: Optional[str], environ: Optional[Mapping[str, str]
         if value:
             return "ko" if value.lower().startswith("ko") else "en"
     return "en"
+
+
+def language_argument(words: Sequence[str]) -> Optional[str]:
+    """Return the value of ``--lang`` in a raw command line: help and errors of the parser need it early."""
+    for position, word in enumerate(words):
+        if word.startswith("--lang="):
+            return word.partition("=")[2]
+        if word == "--lang" and position + 1 < len(words):
+            return words[position + 1]
+    return None
 
 
 def human_size(size: float) -> str:

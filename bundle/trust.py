@@ -72,7 +72,10 @@ def parse_allowed_signers(text: str) -> Tuple[Signer, ...]:
             signer = _signer(shlex.split(stripped, comments=False))
         except ValueError as error:
             raise SignatureError(
-                Text("allowed_signers 파일의 줄을 읽을 수 없습니다", "a line of the allowed_signers file cannot be read"),
+                Text(
+                    "allowed_signers 파일의 줄을 읽을 수 없습니다",
+                    "a line of the allowed_signers file cannot be read",
+                ),
                 where=f"allowed_signers:{number}: {error}",
             ) from error
         if signer is not None:
@@ -86,7 +89,9 @@ def _signer(words: List[str]) -> Optional[Signer]:
     options = words[1] if not words[1].startswith(("ssh-", "sk-", "ecdsa-")) else ""
     kind, encoded = (words[2:4] if options else words[1:3])[:2]
     after = before = None
-    for option in filter(None, options.split(",") if "namespaces" not in options else _split_options(options)):
+    for option in filter(
+        None, options.split(",") if "namespaces" not in options else _split_options(options)
+    ):
         name, _, value = option.partition("=")
         value = value.strip('"')
         if name.lower() == "namespaces":
@@ -161,4 +166,7 @@ def establish_origin(
 
 
 def _verified(key: PublicKey, by: str) -> Text:
-    return Text(f"서명과 출처 확인됨: {by} ({key.fingerprint})", f"signature and origin verified: {by} ({key.fingerprint})")
+    return Text(
+        f"서명과 출처 확인됨: {by} ({key.fingerprint})",
+        f"signature and origin verified: {by} ({key.fingerprint})",
+    )

@@ -76,13 +76,18 @@ def open_bundle(
             rest = len(problems) - _SHOWN
             shown.append(Text(f"그 밖에 {rest}건", f"and {rest} more"))
         raise IntegrityError(
-            Text(f"번들이 온전하지 않습니다: {len(problems)}건", f"the bundle is not intact: {len(problems)} finding(s)"),
+            Text(
+                f"번들이 온전하지 않습니다: {len(problems)}건",
+                f"the bundle is not intact: {len(problems)} finding(s)",
+            ),
             where=str(root),
             details=shown,
             hint=Text("번들을 다시 반입하십시오", "carry the bundle in again"),
         )
     digest = manifest_digest(signed.manifest_bytes)
-    return VerifiedBundle(root, signed.manifest, signed.manifest_bytes, signed.signature, digest, signed.origin)
+    return VerifiedBundle(
+        root, signed.manifest, signed.manifest_bytes, signed.signature, digest, signed.origin
+    )
 
 
 def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] = None) -> SignedManifest:
@@ -140,7 +145,8 @@ def check_policy(manifest: Manifest, now: Optional[datetime] = None) -> None:
     """
     if manifest.product != layout.PRODUCT:
         raise PolicyError(
-            Text("다른 제품의 번들입니다", "the bundle is of another product"), where=f"product = {manifest.product}"
+            Text("다른 제품의 번들입니다", "the bundle is of another product"),
+            where=f"product = {manifest.product}",
         )
     moment = now or datetime.now(timezone.utc)
     if manifest.expires is not None and moment >= parse_time(manifest.expires):
@@ -181,7 +187,9 @@ def check_tree(
     for path, size, outcome in hash_files(ordered, threads, on_bytes):
         entry = paths[path]
         if isinstance(outcome, OSError):
-            problems.append(Text(f"읽을 수 없음: {entry.path}: {outcome}", f"unreadable: {entry.path}: {outcome}"))
+            problems.append(
+                Text(f"읽을 수 없음: {entry.path}: {outcome}", f"unreadable: {entry.path}: {outcome}")
+            )
         elif (size, outcome) != (entry.size, entry.sha256):
             problems.append(Text(f"내용이 바뀜: {entry.path}", f"changed bytes: {entry.path}"))
     if layout.CHECKSUMS in present:
@@ -196,7 +204,8 @@ def _checksum_problem(root: Path, signed: SignedManifest) -> List[Text]:
         return []
     return [
         Text(
-            "checksums.sha256이 서명된 매니페스트와 다릅니다", "checksums.sha256 differs from the signed manifest"
+            "checksums.sha256이 서명된 매니페스트와 다릅니다",
+            "checksums.sha256 differs from the signed manifest",
         )
     ]
 
@@ -234,5 +243,7 @@ def _read_capped(path: Path, cap: int) -> Optional[bytes]:
     with open(descriptor, "rb") as stream:
         data = stream.read(cap + 1)
     if len(data) > cap:
-        raise IntegrityError(Text("파일이 크기 제한을 넘습니다", "the file is over its size limit"), where=str(path))
+        raise IntegrityError(
+            Text("파일이 크기 제한을 넘습니다", "the file is over its size limit"), where=str(path)
+        )
     return data

@@ -1,0 +1,36 @@
+# One door. Every target sets itself up; CI runs the same ones.
+PYTHON ?= python3
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+
+.PHONY: help dev bundle lint format type test test-fault test-isolated demo docs bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+dev:  ## the development environment in .venv, as locked
+	@$(PYTHON) -m builder.bootstrap dev
+bundle:  ## the starter bundle for this platform in dist/
+	$(PYTHON) create_enterprise_offline.py
+lint: dev  ## ruff: rules and format
+	$(VENV)/ruff check . && $(VENV)/ruff format --check .
+format: dev  ## let ruff format the code
+	$(VENV)/ruff check --fix . && $(VENV)/ruff format .
+type: dev  ## mypy, strict
+	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
+test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
+	$(PYTEST) -n 2 -m "not isolated and not fault and not connected"
+test-fault: dev  ## the whole fault sweep: every mutating operation
+	$(PYTEST) -n 2 -m fault
+test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts
+	sh tests/isolated/prepare.sh
+	$(PYTEST) -m "isolated or connected"
+demo: dev  ## build → isolated host → install → question → validator → rollback, told as it goes (root)
+	sh tests/isolated/prepare.sh
+	$(VENV)/python -m tests.isolated.demo
+docs: dev  ## write the generated parts of docs/ again
+	$(VENV)/python -m tests.docs.generate
+bench: dev  ## the benchmarks, as ratios in one run; writes docs/benchmarks.md
+	$(VENV)/python -m benchmarks
+clean:  ## what was built here; the download cache stays
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,107 @@
+"""Stage what was fetched or built: wheels, their requirements file and checksums, uv, an interpreter."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundle import checksums, layout
+
+from . import stage, wheelfile
+from .cache import Cache
+from .plan import BundlePlan
+from .requirements import requirements_text
+from .sdist import BuiltWheel
+from .stage import StagedFile
+
+
+@dataclass(frozen=True)
+class CarriedWheel:
+    """One wheel of the bundle, where its bytes came from, and the interpreters that install it."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+    pythons: tuple[str, ...]
+    source: str
+
+
+def carried_wheels(plan: BundlePlan, built: Sequence[BuiltWheel]) -> list[CarriedWheel]:
+    """Return the locked wheels and those built from the plan's sdists (`built`, in the plan's order)."""
+    wheels = [
+        CarriedWheel(item.name, item.version, item.filename, item.sha256, item.pythons, item.source)
+        for item in plan.of_kind("wheel")
+    ]
+    for item, wheel in zip(plan.of_kind("sdist"), built, strict=True):
+        source = f"{item.source} sha256:{item.sha256}, built here"
+        wheels.append(
+            CarriedWheel(item.name, item.version, wheel.filename, wheel.sha256, item.pythons, source)
+        )
+    return wheels
+
+
+def stage_wheels(
+    plan: BundlePlan, wheels: Sequence[CarriedWheel], own: BuiltWheel, cache: Cache
+) -> list[StagedFile]:
+    """Stage all wheels, ``requirements-<target>.txt``, the folder's checksums and the reviewer's table."""
+    project = _project_wheel(plan, own)
+    files = [
+        stage.from_cache(f"{layout.WHEELS}/{wheel.filename}", cache, wheel.sha256, "wheel", wheel.name)
+        for wheel in wheels
+    ]
+    lines = checksums.checksum_lines((f"wheels/{wheel.filename}", wheel.sha256) for wheel in wheels)
+    pins = requirements_text([*wheels, project], plan.target.pythons).encode("utf-8")
+    name = f"{layout.DEPENDENCIES}/requirements-{plan.target.name}.txt"
+    return [
+        *files,
+        stage.from_cache(f"{layout.SOURCE}/{own.filename}", cache, own.sha256, "wheel", own.name),
+        stage.staged(name, pins, "requirements", own.name),
+        stage.staged(f"{layout.DEPENDENCIES}/{layout.CHECKSUMS}", lines, "checksums", "wheels"),
+        stage.staged(
+            f"{layout.DOCUMENTATION}/packages.csv", _table(plan, [*wheels, project]), "document", "list"
+        ),
+    ]
+
+
+def installed_bytes(plan: BundlePlan, wheels: Sequence[CarriedWheel], own: BuiltWheel, cache: Cache) -> int:
+    """Return how many bytes the wheels unpack to on the host whose interpreter needs most."""
+    sizes = {wheel.sha256: wheelfile.unpacked_size(cache.path(wheel.sha256)) for wheel in wheels}
+    largest = max(
+        sum(sizes[wheel.sha256] for wheel in wheels if python in wheel.pythons)
+        for python in plan.target.pythons
+    )
+    return largest + wheelfile.unpacked_size(cache.path(own.sha256))
+
+
+def stage_prerequisites(plan: BundlePlan, cache: Cache, python_archive: Path | None) -> list[StagedFile]:
+    """Stage the uv binary, taken out of its wheel, and the interpreter archive if one was given."""
+    (tool,) = plan.of_kind("uv")
+    name = "uv.exe" if plan.target.os == "windows" else "uv"
+    digest = wheelfile.script_in_cache(cache, tool.sha256, name)
+    binary = stage.from_cache(f"{layout.PREREQUISITES}/{name}", cache, digest, "uv", f"uv {tool.version}")
+    files = [StagedFile(replace(binary.entry, mode=0o755), binary.source)]
+    if python_archive is not None:
+        place = f"{layout.PREREQUISITES}/{python_archive.name}"
+        files.append(stage.large_file(place, python_archive, "interpreter", "python"))
+    return files
+
+
+def _project_wheel(plan: BundlePlan, own: BuiltWheel) -> CarriedWheel:
+    return CarriedWheel(own.name, own.version, own.filename, own.sha256, plan.target.pythons, "this project")
+
+
+def _table(plan: BundlePlan, wheels: Sequence[CarriedWheel]) -> bytes:
+    buffer = io.StringIO()
+    table = csv.writer(buffer, lineterminator="\n")
+    table.writerow(["name", "version", "file", "sha256", "pythons", "source"])
+    for wheel in wheels:
+        table.writerow(
+            [wheel.name, wheel.version, wheel.filename, wheel.sha256, " ".join(wheel.pythons), wheel.source]
+        )
+    for item in plan.of_kind("uv"):
+        table.writerow([item.name, item.version, item.filename, item.sha256, "", item.source])
+    return buffer.getvalue().encode("utf-8")

@@ -1,0 +1,151 @@
+"""The only place of the builder that prints: rich on a terminal, plain lines elsewhere, JSON events, quiet."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from bundle.errors import RagTraceError
+from bundle.text import Text, human_size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+# Without a terminal, one line at a stage's beginning and then one each so many seconds.
+_PLAIN_INTERVAL_S = 5.0
+
+
+class Console:
+    """Progress and messages go to standard error, results to standard output."""
+
+    def __init__(
+        self, lang: str, *, quiet: bool = False, verbose: bool = False, as_json: bool = False
+    ) -> None:
+        """Choose the manner: `as_json` prints one JSON object a line, `quiet` only results and errors."""
+        self.lang = lang
+        self._quiet = quiet
+        self._verbose = verbose
+        self._json = as_json
+        self._rich = sys.stderr.isatty() and not (quiet or as_json)
+        self._stack = ExitStack()
+        self._display: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._title = ""
+        self._total = self._done = 0
+        self._begun = self._spoken = time.monotonic()
+
+    def __enter__(self) -> Console:
+        """Begin; leaving the context ends the progress display."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the progress display."""
+        self._end_stage()
+        self._stack.close()
+
+    def stage(self, title: Text, total_bytes: int) -> None:
+        """Begin a stage of so many bytes (0: unknown)."""
+        self._end_stage()
+        self._title, self._total, self._done = title.to(self.lang), total_bytes, 0
+        self._begun = self._spoken = time.monotonic()
+        if self._json:
+            self._event("stage", {"title": self._title, "total_bytes": total_bytes})
+        elif self._rich:
+            self._task = self._shown().add_task(self._title, total=total_bytes or None)
+        elif not self._quiet:
+            size = f" ({human_size(total_bytes)})" if total_bytes else ""
+            sys.stderr.write(f"[{self._title}]{size}\n")
+            sys.stderr.flush()
+
+    def advance(self, count: int) -> None:
+        """Note `count` more bytes of the stage; called from several threads, so it only adds and shows."""
+        self._done += count
+        if self._task is not None and self._display is not None:
+            self._display.advance(self._task, count)
+            return
+        now = time.monotonic()
+        if now - self._spoken < _PLAIN_INTERVAL_S or self._quiet:
+            return
+        self._spoken = now
+        if self._json:
+            self._event("progress", {"title": self._title, "bytes": self._done, "total_bytes": self._total})
+        else:
+            share = f" {100 * self._done // self._total}%" if self._total else ""
+            rate = human_size(self._done / max(now - self._begun, 1e-6))
+            sys.stderr.write(f"  {human_size(self._done)}{share}, {rate}/s\n")
+            sys.stderr.flush()
+
+    def detail(self, line: str) -> None:
+        """Print one line that only ``--verbose`` shows."""
+        if self._verbose and not self._json:
+            sys.stderr.write(f"  {line}\n")
+
+    def note(self, text: Text) -> None:
+        """Print one message that is not a result."""
+        if self._json:
+            self._event("note", {"text": text.to(self.lang)})
+        elif not self._quiet:
+            sys.stderr.write(text.to(self.lang) + "\n")
+
+    def result(self, text: str) -> None:
+        """Print a result to standard output."""
+        self._end_stage()
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def result_json(self, document: object) -> None:
+        """Print a result as JSON to standard output."""
+        self._end_stage()
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=None if self._json else 2) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: RagTraceError) -> None:
+        """Print an error."""
+        self._end_stage()
+        self._stack.close()
+        if self._json:
+            sys.stdout.write(
+                json.dumps({"event": "error", **error.as_dict(self.lang)}, ensure_ascii=False) + "\n"
+            )
+        sys.stderr.write(error.render(self.lang) + "\n")
+
+    def _event(self, name: str, fields: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps({"event": name, **fields}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def _end_stage(self) -> None:
+        if self._task is not None and self._display is not None:
+            self._display.update(self._task, total=self._done or 1, completed=self._done or 1)
+        elif self._title and not (self._quiet or self._json) and not self._rich:
+            seconds = time.monotonic() - self._begun
+            done = f" {human_size(self._done)}" if self._done else ""
+            sys.stderr.write(f"  {Text('완료', 'done').to(self.lang)}{done} ({seconds:.1f} s)\n")
+            sys.stderr.flush()
+        self._task, self._title = None, ""
+
+    def _shown(self) -> RichProgress:
+        if self._display is None:
+            # Imported only where a terminal shows it.
+            from rich.console import Console as RichConsole
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TransferSpeedColumn,
+            )
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeElapsedColumn(),
+            )
+            self._display = self._stack.enter_context(Progress(*columns, console=RichConsole(stderr=True)))
+        return self._display

@@ -1,0 +1,48 @@
+"""The pinned requirements file of a target: every version, every hash, a marker where interpreters differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+
+class Pinned(Protocol):
+    """A wheel as the requirements file needs it: `pythons` are the interpreters (``X.Y``) that install it."""
+
+    @property
+    def name(self) -> str:
+        """The normalised package name."""
+
+    @property
+    def version(self) -> str:
+        """The exact version."""
+
+    @property
+    def sha256(self) -> str:
+        """The wheel's hexadecimal digest."""
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """The interpreters that install it."""
+
+
+def requirements_text(wheels: Iterable[Pinned], pythons: Sequence[str]) -> str:
+    """Return the file's text, one package a line group, sorted; ``--require-hashes`` accepts it whole."""
+    hashes: dict[tuple[str, str], set[str]] = {}
+    used: dict[tuple[str, str], set[str]] = {}
+    for wheel in wheels:
+        key = (wheel.name, wheel.version)
+        hashes.setdefault(key, set()).add(wheel.sha256)
+        used.setdefault(key, set()).update(wheel.pythons)
+    lines = []
+    for name, version in sorted(hashes):
+        marker = _marker(used[name, version], pythons)
+        pins = "".join(f" \\\n    --hash=sha256:{digest}" for digest in sorted(hashes[name, version]))
+        lines.append(f"{name}=={version}{marker}{pins}\n")
+    return "".join(lines)
+
+
+def _marker(used: set[str], pythons: Sequence[str]) -> str:
+    if used >= set(pythons):
+        return ""
+    return " ; " + " or ".join(f"python_version == '{python}'" for python in pythons if python in used)
