@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -106,7 +106,8 @@ def run_directory() -> Iterator[Path]:
         with _locked(cache_home() / "runs.lock"):
             for stale in sorted(parent.iterdir()):
                 _remove_if_abandoned(stale)
-            folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+            folder = parent / f"run-{secrets.token_hex(4)}"  # also a machine name: letters and digits only
+            folder.mkdir(mode=0o700)
             held.enter_context(_locked(folder / "lock"))
         try:
             yield folder

@@ -4,10 +4,13 @@ Usage: planted.py ADDRESS PORT - prints its process id.  A recorder of outbound 
 Standard library only; runs on the oldest supported interpreter, outside and inside an isolated host.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 IO_URING_SETUP = 425  # the same number on every architecture
 
@@ -38,19 +41,24 @@ class Message(ctypes.Structure):
     _fields_ = [("header", Header), ("sent", ctypes.c_uint)]
 
 
+def fails_without_network(call: Callable[[], object]) -> None:
+    """Make one call; what the kernel answers is of no interest, that it was asked is."""
+    try:
+        call()
+    except OSError as refused:
+        print(refused, file=sys.stderr)
+
+
 def plant(address: str, port: int) -> None:
     """Attempt once by each call; that every one of them fails without a network is expected."""
     peer = (address, port)
     libc = ctypes.CDLL(None, use_errno=True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        for attempt in (lambda: datagrams.sendto(b"?", peer), lambda: datagrams.sendmsg([b"?"], [], 0, peer)):
-            try:
-                attempt()
-            except OSError as refused:
-                print(refused, file=sys.stderr)
+        fails_without_network(lambda: datagrams.sendto(b"?", peer))
+        fails_without_network(lambda: datagrams.sendmsg([b"?"], [], 0, peer))
         name = socket.AF_INET.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big") + socket.inet_aton(address)
         vector = Vector(b"?", 1)
-        messages = (Message * 2)()
+        messages = (Message * 2)(Message(), Message())
         for message in messages:
             header = message.header
             header.name, header.name_length = name + bytes(8), 16
