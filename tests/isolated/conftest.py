@@ -40,7 +40,7 @@ def recorder(run_folder: Path) -> Iterator[OutboundRecorder]:
 
 @pytest.fixture(scope="module")
 def bare_host(run_folder: Path, recorder: OutboundRecorder) -> Iterator[IsolatedHost]:
-    """A booted Debian with nothing of ours in it."""
+    """A booted Debian with nothing of ours in it; it boots while the recorder runs."""
     root = fresh_root(HostKind(), run_folder / "root")
     with IsolatedHost(root, run_folder / "console.log") as host:
         yield host

@@ -232,8 +232,15 @@ class OutboundRecorder:
         """Whether this attempt was planted by this recorder."""
         return attempt.pid in self._planted and attempt.address in (PROBE_ADDRESS, "")
 
-    def attempts(self, namespaces: Collection[int]) -> list[Attempt]:
-        """Return the outbound attempts of all processes in these network or process namespaces until now.
+    def mark(self) -> int:
+        """Return the present place in the recording, to ask only for what comes after it."""
+        return len(self.checkpoint().attempts)
+
+    def attempts(self, namespaces: Collection[int], since: int) -> list[Attempt]:
+        """Return the outbound attempts of all processes in these network or process namespaces.
+
+        `since` is a `mark` from before the namespaces came to be: the kernel gives the number of a namespace
+        that is gone to the next one, so older entries with the same number are somebody else's.
 
         Raises:
             HarnessError: the recorder is not running, lost events, or misses a planted attempt.
@@ -243,7 +250,7 @@ class OutboundRecorder:
             raise HarnessError(f"the recorder lost {recording.lost} events: nothing can be said")
         return [
             attempt
-            for attempt in recording.attempts
+            for attempt in recording.attempts[since:]
             if (attempt.network in namespaces or attempt.processes in namespaces)
             and attempt.is_outbound
             and not self._is_planted(attempt)

@@ -29,13 +29,16 @@ WantedBy=multi-user.target
 
 def attempts_after(recorder: OutboundRecorder, host: IsolatedHost, *argv: str) -> list[str]:
     """Run a command inside and return the outbound attempts it added."""
-    before = recorder.attempts(host.namespaces)
+    before = recorder.mark()
     host.run(argv)
-    return [str(attempt) for attempt in recorder.attempts(host.namespaces)[len(before) :]]
+    return [str(attempt) for attempt in recorder.attempts(host.namespaces, since=before)]
 
 
-def test_a_plain_boot_makes_no_outbound_attempt(bare_host: IsolatedHost, recorder: OutboundRecorder) -> None:
-    assert recorder.attempts(bare_host.namespaces) == []
+def test_a_plain_boot_makes_no_outbound_attempt(run_folder: Path, recorder: OutboundRecorder) -> None:
+    before = recorder.mark()
+    host = IsolatedHost(fresh_root(HostKind(), run_folder / "plain"), run_folder / "plain.log")
+    with host:
+        assert recorder.attempts(host.namespaces, since=before) == []
 
 
 def test_the_host_has_real_systemd_and_no_network_but_loopback(bare_host: IsolatedHost) -> None:
@@ -84,7 +87,7 @@ def test_an_attempt_of_a_service_is_caught_even_in_a_network_of_its_own(
 def test_talk_on_loopback_is_not_an_attempt(bare_host: IsolatedHost, recorder: OutboundRecorder) -> None:
     bare_host.inside("/etc/systemd/system/served.service").write_text(UNIT.format(private="no"))
     bare_host.run(["systemctl", "daemon-reload"]).expect()
-    before = recorder.attempts(bare_host.namespaces)
+    before = recorder.mark()
     bare_host.run(["systemctl", "start", "served"]).expect()
     answer = "import time, urllib.request\nfor _ in range(100):\n"
     answer += "    try:\n        urllib.request.urlopen('http://127.0.0.1:8099/'); break\n"
@@ -96,7 +99,7 @@ def test_talk_on_loopback_is_not_an_attempt(bare_host: IsolatedHost, recorder: O
     assert bare_host.run(["systemctl", "is-active", "served"]).stdout.strip() == "active"
     bare_host.run(["systemctl", "stop", "served"]).expect()
     assert bare_host.http("GET", "http://127.0.0.1:8099/hostname").status == 0
-    assert recorder.attempts(bare_host.namespaces) == before
+    assert recorder.attempts(bare_host.namespaces, since=before) == []
 
 
 def test_files_travel_in_and_out_and_never_past_the_root(bare_host: IsolatedHost, tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_a_recorder_that_lost_events_says_nothing(run_folder: Path, recorder: Ou
         run_here(["unshare", "-n", "python3", "-c", flood]).expect()
         os.kill(lossy.tracer, signal.SIGCONT)
         with pytest.raises(HarnessError, match=r"lost|not caught"):
-            lossy.attempts(set())
+            lossy.attempts(set(), since=0)
 
 
 def test_a_recorder_that_died_says_nothing(run_folder: Path, recorder: OutboundRecorder) -> None:
@@ -137,7 +140,7 @@ def test_a_recorder_that_died_says_nothing(run_folder: Path, recorder: OutboundR
         os.kill(dead.tracer, signal.SIGKILL)
         os.waitpid(dead.tracer, 0)
         with pytest.raises(HarnessError, match="not running"):
-            dead.attempts(set())
+            dead.attempts(set(), since=0)
 
 
 def test_what_was_written_survives_a_power_cut_and_nothing_is_left_running(able: None) -> None:
@@ -158,15 +161,16 @@ def test_what_was_written_survives_a_power_cut_and_nothing_is_left_running(able:
 def test_two_hosts_at_once_do_not_disturb_each_other(
     bare_host: IsolatedHost, recorder: OutboundRecorder, able: None
 ) -> None:
+    state = bare_host.run(["systemctl", "is-system-running"]).stdout
     with run_directory() as folder:
         root = fresh_root(HostKind(hostname="second"), folder / "root")
+        before = recorder.mark()
         with IsolatedHost(root, folder / "console.log") as second:
-            before = recorder.attempts(bare_host.namespaces)
             second.run(["python3", "-c", "import socket; socket.socket().connect(('192.0.2.9', 80))"])
-            assert len(recorder.attempts(second.namespaces)) == 1
-            assert recorder.attempts(bare_host.namespaces) == before
+            assert len(recorder.attempts(second.namespaces, since=before)) == 1
+            assert recorder.attempts(bare_host.namespaces, since=before) == []
             assert second.run(["cat", "/etc/hostname"]).stdout.strip() == "second"
-    assert bare_host.run(["systemctl", "is-system-running"]).stdout.strip() == "running"
+    assert bare_host.run(["systemctl", "is-system-running"]).stdout == state
 
 
 def test_a_machine_that_lacks_something_is_told_what(monkeypatch: pytest.MonkeyPatch) -> None:
