@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import uv
 from packaging.utils import parse_wheel_filename
 
 from bundle.errors import BuildError, IntegrityError
@@ -42,7 +41,7 @@ def build(cache: Cache, item: Artifact) -> BuiltWheel:
         IntegrityError: the cached sdist is not what its name says.
     """
     source = cache.path(item.sha256)
-    key = sha256_bytes(f"sdist {item.sha256} uv {uv.__version__}".encode())
+    key = sha256_bytes(f"sdist {item.sha256} uv {uvtool.uv_version()}".encode())
     known = cache.built(key)
     if known is None:
         with cache.work_folder() as work:
@@ -68,7 +67,7 @@ def build_project(cache: Cache, project: ProjectSpec, epoch: int, source_digest:
     Raises:
         BuildError: the backend failed, or the wheel is not pure Python.
     """
-    key = sha256_bytes(f"project {project.name} {source_digest} {epoch} uv {uv.__version__}".encode())
+    key = sha256_bytes(f"project {project.name} {source_digest} {epoch} uv {uvtool.uv_version()}".encode())
     known = cache.built(key)
     if known is None:
         with cache.work_folder() as work:

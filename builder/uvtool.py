@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import uv
@@ -13,6 +14,11 @@ from bundle.errors import BuildError
 from bundle.text import Text
 
 from .inputs import ProjectSpec
+
+
+def uv_version() -> str:
+    """Return the version of the uv that builds."""
+    return version("uv")
 
 
 def run_uv(
