@@ -21,3 +21,5 @@ QUESTION_TERMS = 64
 INDEX_HEAP_BYTES = 32_000_000
 # Statements with more parameters than this are refused by SQLite builds of older systems.
 SQL_PARAMETERS = 500
+# Chunks held in memory before they are committed, however few documents they come from.
+BATCH_CHUNKS = 10_000

@@ -92,7 +92,11 @@ def _windows(text: str, rules: ChunkRules) -> Iterator[str]:
         if last + 1 == len(spans):
             return
         following = last + 1
-        while following - 1 > first and spans[last][1] - spans[following - 1][0] <= rules.overlap:
+        while (
+            following - 1 > first
+            and spans[last][1] - spans[following - 1][0] <= rules.overlap
+            and spans[last + 1][1] - spans[following - 1][0] <= rules.size
+        ):
             following -= 1
         first = following
 
