@@ -82,7 +82,7 @@ def parser(lang: str) -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None, home: Optional[Path] = None) -> int:
     """Run the validator; *home* is the folder of the entry script, used to find the bundle around it."""
     words = list(sys.argv[1:] if argv is None else argv)
-    lang = choose_language(_peek(words, "--lang"))
+    lang = choose_language(peek(words, "--lang"))
     arguments = parser(lang).parse_args(words)
     out = console.standard(lang)
     checks = load()
@@ -203,7 +203,7 @@ def _save(path: Path, text: str, lang: str) -> bool:
     return True
 
 
-def _peek(words: List[str], option: str) -> Optional[str]:
+def peek(words: List[str], option: str) -> Optional[str]:
     """Return an option's value before the parser exists, so that its help can be in that language."""
     for at, word in enumerate(words):
         if word == option and at + 1 < len(words):

@@ -45,7 +45,7 @@ def find_bundle(start: Path) -> Optional[Path]:
 
 
 def find_prefix(start: Path) -> Optional[Path]:
-    """Return the prefix of the generation that *start* (the folder of the entry script) is part of, if any."""
+    """Return the prefix of the generation that *start* (the entry script's folder) is part of, if any."""
     generation = start.parent.parent
     if start.parent.name == "tools" and GENERATION_NAME.match(generation.name):
         return generation.parent.parent

@@ -40,7 +40,7 @@ def receipt_holds(subject: Subject) -> Outcome:
             "the installation did not end, or the file is damaged",
         )
         return Outcome(Status.FAIL, what, str(error)[:300], receipt.RECEIPT, why, "reinstall")
-    if not found.count:
+    if not found.total:
         what = Text(f"{found.files}개 파일이 봉인된 그대로입니다", f"{found.files} files are as sealed")
         return passed(what, measured=f"{found.files} files", expected="0 differences")
     parts = [
@@ -55,7 +55,7 @@ def receipt_holds(subject: Subject) -> Outcome:
     ]
     what = Text("봉인된 내용과 다릅니다: " + "; ".join(parts), "not as sealed: " + "; ".join(parts))
     why = Text("파일이 손상되었거나 누군가 바꿨습니다", "files were damaged, or somebody changed them")
-    return Outcome(Status.FAIL, what, f"{found.count} differences", "0 differences", why, "reinstall")
+    return Outcome(Status.FAIL, what, f"{found.total} differences", "0 differences", why, "reinstall")
 
 
 @check(

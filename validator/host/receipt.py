@@ -26,7 +26,7 @@ class Differences(NamedTuple):
     extra: Tuple[str, ...]
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """Return how many paths differ."""
         return len(self.missing) + len(self.changed) + len(self.modes) + len(self.extra)
 
