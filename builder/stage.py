@@ -96,6 +96,7 @@ def far_side() -> list[StagedFile]:
     files += _template(layout.SCRIPTS, "installer")
     files += _template(layout.DOCUMENTATION, "document")
     files += _template(layout.PREREQUISITES, "document")
+    files += _template(layout.MODELS, "document")
     return files
 
 

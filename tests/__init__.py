@@ -1,0 +1,1 @@
+"""Tests mirror the source: `tests/<folder>/` claims what `<folder>/` does; `tests/support/` makes the material."""

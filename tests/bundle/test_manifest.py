@@ -1,0 +1,129 @@
+"""The manifest: canonical when written, strict when read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bundle import limits, names
+from bundle.errors import IntegrityError
+from bundle.manifest import parse_manifest
+from tests.support.trees import FILES, manifest_of
+
+
+def document() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(manifest_of(FILES).to_bytes())
+    return data
+
+
+def test_what_is_written_is_read_back_the_same() -> None:
+    manifest = manifest_of(FILES)
+    assert parse_manifest(manifest.to_bytes()) == manifest
+    assert manifest.to_bytes() == manifest_of(FILES).to_bytes()
+
+
+def test_unknown_fields_are_ignored_unless_critical() -> None:
+    data = document()
+    data["future"] = {"anything": [1, 2]}
+    assert parse_manifest(json.dumps(data).encode()) == manifest_of(FILES)
+    data["critical"] = ["future"]
+    with pytest.raises(IntegrityError, match="critical"):
+        parse_manifest(json.dumps(data).encode())
+
+
+def with_path(path: str) -> dict[str, Any]:
+    data = document()
+    data["files"][1]["path"] = path
+    return data
+
+
+HOSTILE: dict[str, bytes] = {
+    "not JSON": b"{",
+    "not UTF-8": b'{"a": "\xff"}',
+    "a list": b"[]",
+    "nested too deeply": b"[" * 2000 + b"]" * 2000,
+    "nested after a string of brackets": b'{"a": "[[[[\\\\", "b": ' + b"[" * 40 + b"]" * 40 + b"}",
+    "duplicate key": json.dumps(document()).encode().replace(b'"version"', b'"product"', 1),
+    "NaN": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": NaN'),
+    "a float": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": 7.0'),
+    "a huge integer": json.dumps(document())
+    .encode()
+    .replace(b'"sequence": 7', b'"sequence": ' + b"9" * 5000),
+    "another format version": json.dumps(document())
+    .encode()
+    .replace(b'"format_version": 1', b'"format_version": 2'),
+    "sequence zero": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": 0'),
+    "a boolean for a number": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": true'),
+    "a time that is none": json.dumps(document()).encode().replace(b"2026-11-20T", b"2026-13-40T"),
+    "path with ..": json.dumps(with_path("04_Scripts/../../etc/passwd")).encode(),
+    "absolute path": json.dumps(with_path("/etc/passwd")).encode(),
+    "path outside the numbered folders": json.dumps(with_path("etc/passwd")).encode(),
+    "path of the manifest": json.dumps(with_path("MANIFEST.json")).encode(),
+    "backslash": json.dumps(with_path("04_Scripts\\install.py")).encode(),
+    "Windows device": json.dumps(with_path("04_Scripts/NUL.txt")).encode(),
+    "case collision": json.dumps(with_path("04_scripts/../x")).encode(),
+    "file where a folder is": json.dumps(with_path("02_Dependencies/wheels")).encode(),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_manifest_is_refused(name: str) -> None:
+    with pytest.raises(IntegrityError, match="the manifest is refused"):
+        parse_manifest(HOSTILE[name])
+
+
+def test_a_manifest_over_the_limit_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MANIFEST_BYTES", 100)
+    with pytest.raises(IntegrityError, match="larger than the limit"):
+        parse_manifest(manifest_of(FILES).to_bytes())
+
+
+@pytest.mark.parametrize("field", sorted(document()))
+def test_every_field_is_required_or_typed(field: str) -> None:
+    data = document()
+    if field in ("expires", "service"):
+        data[field] = 3.5
+    else:
+        del data[field]
+    with pytest.raises(IntegrityError):
+        parse_manifest(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a/b.txt", "03_Source/한글 이름.md", "a/.hidden", "a/b c/(d)-[e].txt", "com.example/x"],
+)
+def test_ordinary_names_are_accepted(path: str) -> None:
+    assert names.problem_with(path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "a//b",
+        "a/./b",
+        "a/",
+        "/a",
+        "a/b.",
+        "a/b ",
+        "a:b",
+        "a|b",
+        "con",
+        "a/LPT1.log",
+        "a/com¹",
+        "a\x00b",
+        "a\u0301",
+    ]
+    + ["x" * 300, "/".join("abcdefghijklmnopqrstuvwxyz" * 2), "a/\ud800"],
+)
+def test_names_that_no_system_agrees_on_are_refused(path: str) -> None:
+    assert names.problem_with(path) is not None
+
+
+def test_collisions_are_found_across_case_and_kind() -> None:
+    assert names.colliding(["a/B", "a/b"]) == ["a/b"]
+    assert names.colliding(["a", "a/b"]) == ["a"]
+    assert names.colliding(["a/b", "a/c"]) == []

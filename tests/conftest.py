@@ -1,0 +1,91 @@
+"""No network but loopback, for the tests and for every process they start.
+
+On Linux as root the whole run moves into a network namespace of its own, where only loopback exists.
+Elsewhere an audit hook refuses other addresses inside the test process, and uv and pip are told to stay
+offline. `make test-isolated` builds a real bundle and sets RAGTRACE_TEST_CONNECTED=1 instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import ipaddress
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+_CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP_RUNNING = 0x41
+_MARK = "RAGTRACE_TEST_NETWORK"
+
+
+def _enter_namespace() -> bool:
+    """Move this process into a network namespace with loopback up; False where that is not allowed."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        return False
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", _IFF_UP_RUNNING, b""))
+    return True
+
+
+def _refuse_remote(event: str, arguments: tuple[object, ...]) -> None:
+    if event not in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and address:
+        try:
+            local = ipaddress.ip_address(str(address[0])).is_loopback
+        except ValueError:
+            local = address[0] in ("localhost", "")
+        if not local:
+            raise PermissionError(f"a test tried to reach {address!r}")
+
+
+def _close_network() -> str:
+    if os.environ.get("RAGTRACE_TEST_CONNECTED") == "1":
+        return "connected (isolated-host tests build a real bundle)"
+    if os.environ.get(_MARK):
+        return os.environ[_MARK]
+    if _enter_namespace():
+        os.environ[_MARK] = "namespace with loopback only, children included"
+    else:
+        sys.addaudithook(_refuse_remote)
+        os.environ[_MARK] = "audit hook in this process only (not root)"
+    return os.environ[_MARK]
+
+
+_NETWORK = _close_network()
+
+
+def pytest_report_header() -> str:
+    """Say how the network is closed."""
+    return f"network: {_NETWORK}"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Take away what the developer's shell would otherwise decide: language, cache, index settings."""
+    for name in list(os.environ):
+        if name.startswith(("UV_", "PIP_", "LC_")) or name in ("LANG", "SOURCE_DATE_EPOCH", "VIRTUAL_ENV"):
+            monkeypatch.delenv(name)
+        elif name.startswith("RAGTRACE_") and not name.startswith(
+            ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    if os.environ.get("RAGTRACE_TEST_CONNECTED") != "1":
+        monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return Path(__file__).resolve().parent.parent

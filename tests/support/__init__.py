@@ -1,0 +1,1 @@
+"""Material for tests: wheels, a package index on loopback, projects, bundles. No tests in here."""
