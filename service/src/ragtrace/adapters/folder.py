@@ -14,6 +14,7 @@ from ragtrace.errors import AccessProblem, ParseProblem, UsageProblem
 from ragtrace.text import Text
 
 _OUTSIDE = Text("폴더 밖을 가리키는 링크라서 읽지 않습니다.", "A link that leads out of the folder is not followed.")
+_BAD_NAME = Text("파일 이름이 UTF-8이 아닙니다.", "The file name is not UTF-8.")
 _UNSUPPORTED = Text("지원하지 않는 형식입니다.", "This format is not supported.")
 
 
@@ -80,6 +81,11 @@ class FolderSource:
 
     def _found(self, path: str, suffixes: frozenset[str]) -> FoundFile:
         relative = self._relative(path)
+        try:
+            relative.encode()
+        except UnicodeEncodeError:
+            # Records and answers are UTF-8 throughout, so such a name could be neither kept nor shown.
+            return FoundFile(relative.encode("utf-8", "backslashreplace").decode(), _BAD_NAME)
         if not wanted(relative, suffixes):
             return FoundFile(relative, _UNSUPPORTED, ignored=True)
         if os.path.islink(path) and not self._inside(path):
@@ -93,9 +99,7 @@ class FolderSource:
             return False
 
     def _relative(self, path: str) -> str:
-        # A name that is no UTF-8 is kept readable instead of failing later, in the records.
-        relative = os.path.relpath(path, self._root).replace(os.sep, "/")
-        return relative if relative.isascii() else relative
+        return os.path.relpath(path, self._root).replace(os.sep, "/")
 
     def _too_large(self, size: int) -> ParseProblem:
         cap, mib = self._max_bytes // (1 << 20), size // (1 << 20)

@@ -1,0 +1,226 @@
+"""Records in SQLite (write-ahead log), through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from ragtrace.adapters.sqlite_schema import CHUNKS, DOCUMENTS, META, MIGRATIONS, PENDING
+from ragtrace.application.ports import RecordsState, StoredDocument
+from ragtrace.domain.answers import Passage
+from ragtrace.domain.chunks import Chunk
+from ragtrace.domain.documents import Document
+from ragtrace.errors import StorageProblem
+from ragtrace.limits import SQL_PARAMETERS
+from ragtrace.text import Text
+
+
+class SqliteRecords:
+    """One database file; safe for several processes, each write is one transaction on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database and bring its schema up. Raises `StorageProblem`."""
+        self._path = path
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", _pragmas)
+        event.listen(self._engine, "begin", _begin)
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._migrate()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def known(self, source: str) -> dict[str, Document]:
+        """Return the documents of a source by path."""
+        with self._read() as connection:
+            rows = connection.execute(select(DOCUMENTS).where(DOCUMENTS.c.source == source))
+            return {row.path: Document(**row._mapping) for row in rows}
+
+    def apply(self, stored: Sequence[StoredDocument], removed: Sequence[str]) -> int:
+        """Replace and remove documents in one transaction, note them as pending, return the new sequence."""
+        with self._write() as connection:
+            sequence = int(_meta(connection, "sequence")) + 1
+            _set_meta(connection, "sequence", str(sequence))
+            touched = [*removed, *(one.document.id for one in stored)]
+            for ids in _slices(touched):
+                connection.execute(delete(CHUNKS).where(CHUNKS.c.document_id.in_(ids)))
+                connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.id.in_(ids)))
+                notes = insert(PENDING).values([{"document_id": key, "sequence": sequence} for key in ids])
+                connection.execute(
+                    notes.on_conflict_do_update(index_elements=["document_id"], set_={"sequence": sequence})
+                )
+            if stored:
+                connection.execute(DOCUMENTS.insert(), [asdict(one.document) for one in stored])
+            rows = [_chunk_row(chunk) for one in stored for chunk in one.chunks]
+            if rows:
+                connection.execute(CHUNKS.insert(), rows)
+            return sequence
+
+    def state(self) -> RecordsState:
+        """Return where the records stand."""
+        with self._read() as connection:
+            pending = connection.execute(select(PENDING.c.document_id).order_by(PENDING.c.document_id)).scalars()
+            return RecordsState(
+                records=_meta(connection, "records"),
+                sequence=int(_meta(connection, "sequence")),
+                settled=int(_meta(connection, "settled")),
+                pending=tuple(pending),
+            )
+
+    def settle(self, sequence: int) -> None:
+        """Forget pending documents up to `sequence`."""
+        with self._write() as connection:
+            connection.execute(delete(PENDING).where(PENDING.c.sequence <= sequence))
+            _set_meta(connection, "settled", str(sequence))
+
+    def load(self, document_ids: Sequence[str]) -> list[StoredDocument]:
+        """Return those documents that exist, with chunks in order."""
+        documents: dict[str, Document] = {}
+        chunks: dict[str, list[Chunk]] = {}
+        with self._read() as connection:
+            for ids in _slices(document_ids):
+                for row in connection.execute(select(DOCUMENTS).where(DOCUMENTS.c.id.in_(ids))):
+                    documents[row.id] = Document(**row._mapping)
+                query = select(CHUNKS).where(CHUNKS.c.document_id.in_(ids)).order_by(CHUNKS.c.position)
+                for row in connection.execute(query):
+                    chunks.setdefault(row.document_id, []).append(
+                        Chunk(row.id, row.document_id, row.position, tuple(json.loads(row.section)), row.text)
+                    )
+        ordered = (documents[key] for key in document_ids if key in documents)
+        return [StoredDocument(document, tuple(chunks.get(document.id, ()))) for document in ordered]
+
+    def document_ids(self) -> list[str]:
+        """Return the ids of all documents."""
+        with self._read() as connection:
+            return list(connection.execute(select(DOCUMENTS.c.id).order_by(DOCUMENTS.c.id)).scalars())
+
+    def documents(self, limit: int | None = None) -> list[Document]:
+        """Return documents by source and path."""
+        query = select(DOCUMENTS).order_by(DOCUMENTS.c.source, DOCUMENTS.c.path).limit(limit)
+        with self._read() as connection:
+            return [Document(**row._mapping) for row in connection.execute(query)]
+
+    def passages(self, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+        """Return what is known about chunks."""
+        joined = CHUNKS.join(DOCUMENTS, CHUNKS.c.document_id == DOCUMENTS.c.id)
+        query = select(
+            CHUNKS.c.id,
+            CHUNKS.c.section,
+            CHUNKS.c.text,
+            CHUNKS.c.document_id,
+            DOCUMENTS.c.path,
+            DOCUMENTS.c.title,
+            DOCUMENTS.c.date,
+        ).select_from(joined)
+        found: dict[str, Passage] = {}
+        with self._read() as connection:
+            for ids in _slices(chunk_ids):
+                for row in connection.execute(query.where(CHUNKS.c.id.in_(ids))):
+                    found[row.id] = Passage(
+                        chunk_id=row.id,
+                        document_id=row.document_id,
+                        path=row.path,
+                        title=row.title,
+                        section=tuple(json.loads(row.section)),
+                        text=row.text,
+                        date=row.date,
+                    )
+        return found
+
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of documents and chunks."""
+        with self._read() as connection:
+            documents = connection.execute(select(func.count()).select_from(DOCUMENTS)).scalar_one()
+            chunks = connection.execute(select(func.coalesce(func.sum(DOCUMENTS.c.chunk_count), 0))).scalar_one()
+        return int(documents), int(chunks)
+
+    def _migrate(self) -> None:
+        with self._engine.begin() as connection:
+            exists = inspect(connection).has_table("meta")
+            version = int(_meta(connection, "schema")) if exists else 0
+            if version > len(MIGRATIONS):
+                raise StorageProblem(
+                    Text(
+                        f"기록의 스키마 {version}는 이 판({len(MIGRATIONS)})보다 새롭습니다.",
+                        f"The records have schema {version}, newer than this release's {len(MIGRATIONS)}.",
+                    ),
+                    where=str(self._path),
+                    state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
+                    hint=Text("더 새 판을 설치하거나 백업을 되돌리십시오.", "Install the newer release, or restore the backup."),
+                )
+            for migration in MIGRATIONS[version:]:
+                migration(connection)
+            if version < len(MIGRATIONS):
+                _set_meta(connection, "schema", str(len(MIGRATIONS)))
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise StorageProblem(
+                Text("기록 데이터베이스를 쓸 수 없습니다.", "The records database cannot be used."),
+                where=f"{self._path}: {cause}",
+                hint=Text("권한과 디스크 공간을 확인하십시오.", "Check permissions and disk space."),
+            ) from error
+
+
+def _pragmas(connection: Any, _record: object) -> None:
+    """Set up a connection. FULL makes a commit survive a power cut, so the index is never ahead of the records."""
+    # Transactions are begun by `_begin`; the driver's own guessing would leave DDL outside of them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _meta(connection: Connection, key: str) -> str:
+    return str(connection.execute(select(META.c.value).where(META.c.key == key)).scalar_one())
+
+
+def _set_meta(connection: Connection, key: str, value: str) -> None:
+    connection.execute(update(META).where(META.c.key == key).values(value=value))
+
+
+def _chunk_row(chunk: Chunk) -> dict[str, object]:
+    section = json.dumps(chunk.section, ensure_ascii=False)
+    return {
+        "id": chunk.id,
+        "document_id": chunk.document_id,
+        "position": chunk.position,
+        "section": section,
+        "text": chunk.text,
+    }
+
+
+def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), SQL_PARAMETERS):
+        yield values[start : start + SQL_PARAMETERS]
+
+

@@ -1,0 +1,172 @@
+"""BM25 through tantivy over terms that an analyzer has already made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import tantivy
+
+from ragtrace.application.ports import Hit, IndexEntry, IndexMark
+from ragtrace.errors import StorageProblem
+from ragtrace.limits import INDEX_HEAP_BYTES
+from ragtrace.text import Text
+
+LAYOUT = "bm25-v1"
+# A term found in title or headings says more about a chunk than one in its text.
+HEADING_BOOST = 1.6
+_MARK = "mark"
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("document", stored=False, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("chunk", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("heading", stored=False, tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("body", stored=False, tokenizer_name="whitespace", index_option="freq")
+    # One document carries the mark, so that it is part of the very commit it describes.
+    builder.add_text_field("mark", stored=True, tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+class TantivyIndex:
+    """An index folder. Any number of processes read it; one at a time writes, under the write lock."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the index; an index that cannot be opened is set aside and made anew from the records."""
+        self._folder = folder / LAYOUT
+        self._lock = threading.Lock()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._index = self._open()
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+        self._schema = self._index.schema
+        self._seen = self._version()
+
+    def mark(self) -> IndexMark | None:
+        """Return the mark of the last commit."""
+        searcher = self._searcher()
+        query = tantivy.Query.term_query(self._schema, "mark", _MARK, "basic")
+        hits = searcher.search(query, 1).hits
+        if not hits:
+            return None
+        values = searcher.doc(hits[0][1]).get_all("chunk")
+        try:
+            stored = json.loads(values[0])
+            return IndexMark(int(stored["sequence"]), str(stored["analyzer"]), str(stored["records"]))
+        except (ValueError, KeyError, IndexError, TypeError):
+            return None
+
+    def update(self, removed: Iterable[str], added: Iterable[IndexEntry], mark: IndexMark) -> None:
+        """Remove, add and mark in one commit; a failure leaves the last commit as it was."""
+        try:
+            writer = self._index.writer(heap_size=INDEX_HEAP_BYTES, num_threads=1)
+            try:
+                for document_id in removed:
+                    writer.delete_documents_by_term("document", document_id)
+                for entry in added:
+                    writer.add_document(
+                        tantivy.Document(
+                            document=entry.document_id,
+                            chunk=entry.chunk_id,
+                            heading=" ".join(entry.heading),
+                            body=" ".join(entry.body),
+                        )
+                    )
+                writer.delete_documents_by_term("mark", _MARK)
+                writer.add_document(tantivy.Document(mark=_MARK, chunk=json.dumps(mark.__dict__)))
+                writer.commit()
+            finally:
+                writer.wait_merging_threads()
+        except (ValueError, OSError) as error:
+            raise _unusable(self._folder, error) from error
+        self._reload()
+
+    def clear(self) -> None:
+        """Remove everything in one commit."""
+        try:
+            writer = self._index.writer(heap_size=INDEX_HEAP_BYTES, num_threads=1)
+            writer.delete_all_documents()
+            writer.commit()
+            writer.wait_merging_threads()
+        except (ValueError, OSError) as error:
+            raise _unusable(self._folder, error) from error
+        self._reload()
+
+    def size(self) -> int:
+        """Return the number of chunks; the marking document is not one."""
+        return max(0, self._searcher().num_docs - 1)
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """Return in how many chunks each term stands, in text or headings."""
+        searcher = self._searcher()
+        return {
+            term: max(searcher.doc_freq("body", term), searcher.doc_freq("heading", term)) for term in terms
+        }
+
+    def search(self, terms: Mapping[str, float], limit: int) -> list[Hit]:
+        """Return the best chunks; the query is built from terms, never parsed from what a user typed."""
+        parts: list[tuple[tantivy.Occur, tantivy.Query]] = []
+        for term, weight in terms.items():
+            for name, boost in (("body", weight), ("heading", weight * HEADING_BOOST)):
+                query = tantivy.Query.term_query(self._schema, name, term, "freq")
+                parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, boost)))
+        if not parts or limit < 1:
+            return []
+        try:
+            searcher = self._searcher()
+            result = searcher.search(tantivy.Query.boolean_query(parts), limit, count=False)
+            found = [Hit(str(searcher.doc(address)["chunk"][0]), float(score)) for score, address in result.hits]
+        except (ValueError, OSError) as error:
+            raise _unusable(self._folder, error) from error
+        return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))
+
+    def _open(self) -> tantivy.Index:
+        folder = str(self._folder)
+        try:
+            return tantivy.Index(_schema(), path=folder, reuse=True)
+        except ValueError:
+            aside = self._folder.with_name(f"{LAYOUT}.broken-{int(time.time())}")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(self._folder, aside)
+            self._folder.mkdir()
+            return tantivy.Index(_schema(), path=folder, reuse=True)
+
+    def _searcher(self) -> tantivy.Searcher:
+        """Return a searcher over the last commit, also when another process made it."""
+        with self._lock:
+            version = self._version()
+            if version != self._seen:
+                self._index.reload()
+                self._seen = version
+            return self._index.searcher()
+
+    def _reload(self) -> None:
+        with self._lock:
+            self._seen = self._version()
+            self._index.reload()
+
+    def _version(self) -> tuple[int, int, int]:
+        try:
+            status = os.stat(self._folder / "meta.json")
+        except FileNotFoundError:
+            return (0, 0, 0)
+        return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _unusable(folder: Path, error: Exception) -> StorageProblem:
+    return StorageProblem(
+        Text("검색 색인을 쓸 수 없습니다.", "The search index cannot be used."),
+        where=f"{folder}: {error}",
+        state=Text("문서 기록은 그대로입니다.", "The records of the documents are untouched."),
+        hint=Text(
+            "권한과 디스크 공간을 확인하십시오. 색인 폴더는 지워도 다시 만들어집니다.",
+            "Check permissions and disk space. The index folder may be deleted; it is made anew.",
+        ),
+    )
