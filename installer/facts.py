@@ -1,0 +1,226 @@
+"""What this host is: gathered once, then only looked at."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Sequence
+
+# Set by install.sh: an interpreter unpacked to a temporary folder must not become the service's.
+TEMPORARY_PYTHON = "RAGTRACE_TEMPORARY_PYTHON"
+# Folders that the hardened unit hides from the service (ProtectHome, PrivateTmp).
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
+_PROBE = "import sys,platform;print(platform.python_implementation(),*sys.version_info[:3],sys.executable,sep='\\n')"
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
+_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python: where, which ``X.Y``, and whether every user of the host can reach it."""
+
+    path: str
+    version: str
+    reachable: bool = True
+
+
+@dataclass(frozen=True)
+class PrefixFacts:
+    """The place an installation is to go: nearest existing folder above it and what can be done there."""
+
+    path: str
+    ancestor: str
+    is_folder: bool
+    writable: bool
+    noexec: bool
+    reachable: bool
+    free_bytes: int
+    free_files: int
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """Everything that preflight and plan look at; plain values only."""
+
+    os: str
+    arch: str
+    libc: str
+    libc_version: str
+    euid: int
+    memory_mb: int
+    systemd: bool
+    pythons: tuple[Interpreter, ...]
+    prefix: PrefixFacts
+    port_problem: str
+
+
+def gather(prefix: Path, pythons: Sequence[str], chosen: str, host: str, port: int) -> HostFacts:
+    """Look at the host.
+
+    Args:
+        prefix: where the installation is to go.
+        pythons: wanted interpreter versions, ``X.Y``, best first.
+        chosen: an interpreter the operator named, or nothing.
+        host: the address the service is to listen at; empty for none.
+        port: its port.
+    """
+    libc, version = libc_of_host()
+    return HostFacts(
+        os=_SYSTEMS.get(sys.platform, sys.platform),
+        arch=_ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower()),
+        libc=libc,
+        libc_version=version,
+        euid=os.geteuid() if hasattr(os, "geteuid") else -1,
+        memory_mb=memory_mb(),
+        systemd=Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None,
+        pythons=tuple(find_pythons(pythons, chosen)),
+        prefix=look_at(prefix),
+        port_problem=probe_port(host, port) if host else "",
+    )
+
+
+def libc_of_host() -> tuple[str, str]:
+    """Return the C library's kind and version: ``("glibc", "2.36")``, ``("musl", "")`` or nothing."""
+    if not sys.platform.startswith("linux"):
+        return "", ""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (ValueError, OSError):
+        name, version = "", ""
+    if name == "glibc":
+        return name, version
+    return ("musl", "") if any(Path("/lib").glob("ld-musl-*")) else ("", "")
+
+
+def memory_mb() -> int:
+    """Return the machine's physical memory in MiB, 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (1024 * 1024)
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def find_pythons(wanted: Sequence[str], chosen: str = "") -> Iterator[Interpreter]:
+    """Yield CPython interpreters of the host with a wanted version, in the order of `wanted`.
+
+    With `chosen`, only that one is looked at (whatever its version: preflight judges).
+    """
+    if chosen:
+        found = probe(chosen)
+        if found is not None:
+            yield found
+        return
+    by_version: dict[str, Interpreter] = {}
+    for candidate in _candidates(wanted):
+        if all(version in by_version and by_version[version].reachable for version in wanted):
+            break
+        found = probe(candidate)
+        if found is not None and found.version in wanted:
+            known = by_version.get(found.version)
+            if known is None or (found.reachable and not known.reachable):
+                by_version[found.version] = found
+    for version in wanted:
+        if version in by_version:
+            yield by_version[version]
+
+
+def _candidates(wanted: Sequence[str]) -> Iterator[str]:
+    """Yield paths to try, each real file once, this process's own interpreter first."""
+    temporary = os.environ.get(TEMPORARY_PYTHON, "")
+    names = [*(f"python{version}" for version in wanted), "python3"]
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/local/bin"]
+    listed = [getattr(sys, "_base_executable", None) or sys.executable]
+    listed += [os.path.join(folder, name) for name in names for folder in folders if os.path.isabs(folder)]
+    seen: set[str] = set()
+    for path in listed:
+        real = os.path.realpath(path)
+        if real in seen or not os.access(path, os.X_OK) or (temporary and _inside(real, temporary)):
+            continue
+        seen.add(real)
+        yield path
+
+
+def _inside(path: str, folder: str) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
+
+
+def probe(path: str) -> Interpreter | None:
+    """Ask an interpreter what it is; None where it does not run or is not CPython."""
+    own = getattr(sys, "_base_executable", None) or sys.executable
+    if os.path.realpath(path) == os.path.realpath(own) and sys.implementation.name == "cpython":
+        return Interpreter(path, "%d.%d" % sys.version_info[:2], reachable_by_all(path))
+    try:
+        answer = subprocess.run(
+            [path, "-I", "-S", "-c", _PROBE],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = answer.stdout.decode("utf-8", "replace").splitlines()
+    if len(lines) != 5 or lines[0] != "CPython":
+        return None
+    return Interpreter(lines[4] or path, f"{lines[1]}.{lines[2]}", reachable_by_all(lines[4] or path))
+
+
+def reachable_by_all(path: str) -> bool:
+    """Return whether a service user could get to `path`: every folder open to all, none of them hidden."""
+    real = Path(os.path.realpath(path))
+    if any(_inside(str(real), folder) for folder in HIDDEN):
+        return False
+    try:
+        return all(part.stat().st_mode & 0o001 for part in [real, *real.parents] if part.exists())
+    except OSError:
+        return False
+
+
+def look_at(prefix: Path) -> PrefixFacts:
+    """Return what can be said of a place that may not exist yet."""
+    ancestor = prefix
+    while not os.path.lexists(ancestor) and ancestor != ancestor.parent:
+        ancestor = ancestor.parent
+    is_folder = ancestor.is_dir()
+    usage = shutil.disk_usage(ancestor) if is_folder else None
+    files, noexec = _volume(ancestor)
+    return PrefixFacts(
+        path=str(prefix),
+        ancestor=str(ancestor),
+        is_folder=is_folder,
+        writable=is_folder and os.access(ancestor, os.W_OK | os.X_OK),
+        noexec=noexec,
+        reachable=reachable_by_all(str(ancestor)) and not any(_inside(str(prefix), h) for h in HIDDEN),
+        free_bytes=usage.free if usage else 0,
+        free_files=files,
+    )
+
+
+def _volume(path: Path) -> tuple[int, bool]:
+    """Return free inodes (-1: unlimited or unknown) and whether programs may not be run there."""
+    if sys.platform == "win32":
+        return -1, False
+    try:
+        volume = os.statvfs(path)
+    except OSError:
+        return -1, False
+    return (volume.f_favail if volume.f_files else -1), bool(volume.f_flag & getattr(os, "ST_NOEXEC", 0))
+
+
+def probe_port(host: str, port: int) -> str:
+    """Return why the service could not listen there: ``taken``, ``address``, ``permission`` or nothing."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            if os.name == "posix":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return "taken"
+        return "permission" if error.errno == errno.EACCES else "address"
+    return ""

@@ -1,0 +1,132 @@
+"""Every way in which the installer changes a disk, beside `bundle.atomic` and `bundle.hashing.copy_hashed`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+from bundle.atomic import fsync_directory
+
+
+def make_directory(path: Path, mode: int = 0o755) -> bool:
+    """Create one folder with exactly `mode`; return False where a real folder was there already.
+
+    Raises:
+        NotADirectoryError: something else, a link included, has the name.
+    """
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise NotADirectoryError(f"not a folder: {path}") from None
+        return False
+    if stat.S_IMODE(path.lstat().st_mode) != mode:
+        os.chmod(path, mode)
+    return True
+
+
+def make_directories(path: Path, mode: int = 0o755) -> None:
+    """Create a folder and the missing ones above it; links above it, such as ``/var/run``, are followed."""
+    if path.is_dir():
+        return
+    make_directories(path.parent, mode)
+    make_directory(path, mode)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file or a link (never what it points to) if it is there, durably."""
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    fsync_directory(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with everything in it, without following a link anywhere.
+
+    A link in the place of the folder is removed itself.
+    """
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        remove_file(path)
+        return
+    shutil.rmtree(path)
+
+
+def remove_empty(path: Path) -> None:
+    """Remove a folder if it is there and empty."""
+    try:
+        if not any(path.iterdir()):
+            os.rmdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Point a symbolic link at `target` by one rename, unless it already does.
+
+    Raises:
+        FileExistsError: something that is not a link has the name.
+    """
+    if path.is_symlink():
+        if os.readlink(path) == target:
+            return
+    elif os.path.lexists(path):
+        raise FileExistsError(f"not a symbolic link: {path}")
+    temporary = path.with_name(f".{path.name}.new")
+    remove_file(temporary)
+    os.symlink(target, temporary)
+    os.replace(temporary, path)
+    fsync_directory(path.parent)
+
+
+def link_file(source: Path, destination: Path) -> bool:
+    """Give a file a second name; return False where the file system has no hard links."""
+    try:
+        os.link(source, destination)
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS):
+            return False
+        raise
+    return True
+
+
+def give(path: Path, uid: int, gid: int) -> None:
+    """Hand one file, folder or link (not its target) to a user, where it is not theirs already."""
+    if sys.platform == "win32":
+        return
+    status = path.lstat()
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def give_tree(path: Path, uid: int, gid: int) -> None:
+    """Hand a folder and everything below it to a user; links are not followed.
+
+    Files with a second name are left alone: one of the names may lie outside the tree.
+    """
+    for folder, folders, files in os.walk(path):
+        for name in [*folders, *files]:
+            entry = Path(folder, name)
+            status = entry.lstat()
+            if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
+                give(entry, uid, gid)
+    give(path, uid, gid)
+
+
+def tree_bytes(path: Path) -> int:
+    """Return the bytes of the regular files below a folder."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            total += Path(folder, name).lstat().st_size
+    return total

@@ -1,0 +1,134 @@
+"""Where everything of an installation lies below its prefix."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+GENERATION_NAME = re.compile(r"\d{6,12}-[0-9a-f]{12}\Z")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """An installation's folder, and the names inside it."""
+
+    root: Path
+
+    @property
+    def pointer(self) -> Path:
+        """The only commit point."""
+        return self.root / "current.json"
+
+    @property
+    def link(self) -> Path:
+        """A convenience for people; derived from the pointer."""
+        return self.root / "current"
+
+    @property
+    def generations(self) -> Path:
+        """Releases, each built once and never edited."""
+        return self.root / "generations"
+
+    @property
+    def store(self) -> Path:
+        """Model files by content, shared by releases as hard links."""
+        return self.root / "store" / "sha256"
+
+    @property
+    def data(self) -> Path:
+        """What the service owns: documents, indexes, databases, logs."""
+        return self.root / "data"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the service and of health checks."""
+        return self.data / "logs"
+
+    @property
+    def config(self) -> Path:
+        """What the operator edits."""
+        return self.root / "config"
+
+    @property
+    def settings(self) -> Path:
+        """KEY=VALUE lines for the service's environment, owner-only."""
+        return self.config / ".env"
+
+    @property
+    def trust(self) -> Path:
+        """Pinned signers and the record of accepted releases."""
+        return self.root / "trust"
+
+    @property
+    def allowed_signers(self) -> Path:
+        """Signers an earlier installation verified."""
+        return self.trust / "allowed_signers"
+
+    @property
+    def accepted(self) -> Path:
+        """Highest accepted sequence and the releases that passed their health check."""
+        return self.trust / "accepted.json"
+
+    @property
+    def state(self) -> Path:
+        """The installer's own folder."""
+        return self.root / "state"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose kernel lock says that an installer is at work."""
+        return self.state / "lock"
+
+    @property
+    def journal(self) -> Path:
+        """What the last run began and ended: advice, never truth."""
+        return self.state / "journal.jsonl"
+
+    @property
+    def audit(self) -> Path:
+        """Append-only record of who changed what."""
+        return self.state / "audit.jsonl"
+
+    @property
+    def reserve(self) -> Path:
+        """Bytes set aside, freed to finish a recovery on a full disk."""
+        return self.state / "reserve.bin"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of a run; on the same file system, so that hard links work."""
+        return self.state / "tmp"
+
+    @property
+    def service(self) -> Path:
+        """Which service manager runs the service, under which name, and whether it should run."""
+        return self.state / "service.json"
+
+    @property
+    def service_lock(self) -> Path:
+        """Locked by the running service process itself (service manager `process`)."""
+        return self.state / "service.lock"
+
+    def generation(self, name: str) -> Path:
+        """Return a release's folder.
+
+        Raises:
+            ValueError: the name is not one of ours, so it may not become part of a path.
+        """
+        if not GENERATION_NAME.match(name):
+            raise ValueError(f"not a generation name: {name!r}")
+        return self.generations / name
+
+
+def default_prefix() -> Path:
+    """Return `/opt/ragtrace` for root, a folder in the home folder for everybody else."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/opt/ragtrace")
+    return Path.home() / ".local" / "share" / "ragtrace"
+
+
+def generation_name(sequence: int, digest: str) -> str:
+    """Return the name of the release made from the manifest with this digest."""
+    return f"{sequence:06d}-{digest[:12]}"

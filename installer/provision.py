@@ -1,0 +1,155 @@
+"""First-time configuration and data folders, and how they are put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from bundle.atomic import write_atomic
+
+from . import sealed, settings
+from .filesystem import give, give_tree, make_directory, remove_empty, remove_file
+from .paths import Prefix
+from .pointer import Pointer
+from .settings import HOST_VARIABLE, PORT_VARIABLE, ServiceSettings
+
+OWNER_ONLY = 0o600
+FOLDER_MODE = 0o750
+HEADER = """\
+# Environment of the RAGTrace service: KEY=VALUE lines, read at its start. Owner-only; secrets belong here.
+# RAGTrace 서비스의 환경 변수: 서비스가 시작할 때 읽습니다. 비밀 값은 여기에 두십시오.
+"""
+
+
+def undo_note(prefix: Prefix) -> Path:
+    """Return where the earlier settings wait until a transaction that changes them has committed."""
+    return prefix.state / "before.json"
+
+
+class Provision:
+    """Creates what is missing; what an operator wrote stays, but for the address that was asked for."""
+
+    def __init__(
+        self, prefix: Prefix, wanted: Optional[ServiceSettings], base: Optional[Pointer], transaction: str
+    ) -> None:
+        self.prefix = prefix
+        self.wanted = wanted
+        self.base = base
+        self.transaction = transaction
+        self.made: list[Path] = []
+        self.before: dict[Path, Optional[bytes]] = {}
+
+    def apply(self, defaults: Path) -> None:
+        """Make folders, copy missing configuration files, set the address, note how the service is run."""
+        prefix = self.prefix
+        for path in (prefix.settings, prefix.service):
+            self.before[path] = _content(path)
+        if self.base is not None:
+            write_atomic(undo_note(prefix), self._note(), OWNER_ONLY)
+        cache = prefix.data / "cache"
+        folders = [
+            prefix.config,
+            prefix.data,
+            prefix.data / "documents",
+            prefix.data / "index",
+            prefix.logs,
+            cache,
+        ]
+        for folder in [*folders, cache / "pycache"]:
+            if make_directory(folder, FOLDER_MODE):
+                self.made.append(folder)
+        for default in sorted(defaults.iterdir()) if defaults.is_dir() else []:
+            self._configure(default)
+        if self.wanted is not None:
+            self._address(self.wanted)
+            settings.write(prefix, self.wanted)
+        own(prefix, self.wanted)
+
+    def _configure(self, default: Path) -> None:
+        path = self.prefix.config / default.name
+        if default.is_file() and _content(path) is None:
+            self.before[path] = None
+            write_atomic(path, default.read_bytes(), OWNER_ONLY)
+
+    def _address(self, wanted: ServiceSettings) -> None:
+        earlier = self.before[self.prefix.settings]
+        text = HEADER if earlier is None else earlier.decode("utf-8")
+        changed = settings.with_variables(text, {HOST_VARIABLE: wanted.host, PORT_VARIABLE: str(wanted.port)})
+        if earlier is None or changed.encode("utf-8") != earlier:
+            write_atomic(self.prefix.settings, changed.encode("utf-8"), OWNER_ONLY)
+
+    def _note(self) -> bytes:
+        env, service = self.before[self.prefix.settings], self.before[self.prefix.service]
+        return sealed.seal(
+            {
+                "format": 1,
+                "transaction": self.transaction,
+                "env": None if env is None else env.decode("utf-8"),
+                "service": None if service is None else service.decode("utf-8"),
+            }
+        )
+
+    def undo(self) -> None:
+        """Put files back byte for byte and remove folders that are still empty."""
+        for path, content in self.before.items():
+            _put_back(path, content)
+        for folder in reversed(self.made):
+            remove_empty(folder)
+        remove_file(undo_note(self.prefix))
+
+
+def own(prefix: Prefix, wanted: Optional[ServiceSettings]) -> None:
+    """Hand data and configuration to the service's user, where it has one of its own."""
+    if wanted is None or not wanted.user:
+        return
+    import pwd
+
+    entry = pwd.getpwnam(wanted.user)
+    for folder in (prefix.data, prefix.config):
+        if folder.lstat().st_uid != entry.pw_uid:
+            give_tree(folder, entry.pw_uid, entry.pw_gid)
+    for path in prefix.config.iterdir():
+        give(path, entry.pw_uid, entry.pw_gid)
+
+
+def restore_settings(prefix: Prefix, committed: str) -> bool:
+    """After a crash: put back the settings of a transaction that did not commit; return whether it was done.
+
+    Args:
+        prefix: the installation.
+        committed: the last transaction that did.
+    """
+    note = undo_note(prefix)
+    try:
+        document = sealed.unseal(note.read_bytes())
+    except FileNotFoundError:
+        return False
+    except sealed.Damaged:
+        # Written atomically, so only a damaged disk brings us here; the files as they are will have to do.
+        document = {"transaction": committed}
+    restored = document["transaction"] != committed
+    if restored:
+        for path, name in ((prefix.settings, "env"), (prefix.service, "service")):
+            text = document[name]
+            _put_back(path, None if text is None else str(text).encode("utf-8"))
+    remove_file(note)
+    return restored
+
+
+def _put_back(path: Path, content: Optional[bytes]) -> None:
+    now = _content(path)
+    if content is None:
+        if now is not None:
+            remove_file(path)
+    elif now != content:
+        status = path.lstat() if now is not None else None
+        write_atomic(path, content, 0o644 if path.name == "service.json" else OWNER_ONLY)
+        if status is not None:
+            give(path, status.st_uid, status.st_gid)
+
+
+def _content(path: Path) -> Optional[bytes]:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

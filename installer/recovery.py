@@ -1,0 +1,215 @@
+"""`recover()`: runs before every operation, is idempotent, and never needs the journal.
+
+Truth is the pointer, the receipts and the hashes. A release that the commit record does not name and that
+has an accepted one before it was never finished: the earlier one comes back. Everything derived is then made
+to agree with the pointer, leftovers go, and the service that should run does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Iterator, Optional
+
+from bundle.errors import RagTraceError, RecoveryNeededError
+from bundle.text import Text
+
+from . import accepted, activation, journal, pointer, receipt, reserve, sealed, settings
+from .filesystem import remove_file, remove_tree
+from .generations import discard
+from .health import Sick, describe, wait_until_healthy
+from .hosts.interface import ServiceError, ServiceHost
+from .paths import Prefix
+from .pointer import Pointer
+from .provision import restore_settings
+from .service import define
+from .state import InstallationState, generation_names, read_state
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was found and done; `needed` is false when there was nothing to do."""
+
+    needed: bool
+    actions: tuple[Text, ...] = ()
+
+
+def recover(
+    prefix: Prefix, command: str, *, serve: bool = True, host: Optional[ServiceHost] = None
+) -> Recovered:
+    """Bring an installation to a consistent state, using the reserve where the disk is full.
+
+    Args:
+        prefix: the installation; the caller holds its lock.
+        command: what to run again where this fails.
+        serve: also start the service where it should run and does not.
+        host: the service host to use instead of the one the settings name.
+
+    Raises:
+        RecoveryNeededError: it could not be done; the hint holds `command`.
+    """
+    try:
+        return _recover(prefix, serve, host)
+    except (OSError, ServiceError) as first:
+        try:
+            if reserve.is_full(first):
+                reserve.release(prefix)
+                return _recover(prefix, serve, host)
+            raise
+        except (OSError, ServiceError) as error:
+            raise _stuck(error, command) from error
+
+
+def _stuck(error: Exception, command: str) -> RagTraceError:
+    summary = describe(error)
+    return RecoveryNeededError(
+        Text(
+            f"이전 작업을 정리하지 못했습니다: {summary.ko}",
+            f"an earlier run could not be put right: {summary.en}",
+        ),
+        where=str(getattr(error, "filename", None) or ""),
+        state=Text("현재 릴리스는 바꾸지 않았습니다", "the active release was not replaced"),
+        hint=Text(f"원인을 없앤 뒤 실행: {command}", f"remove the cause, then run: {command}"),
+    )
+
+
+def _recover(prefix: Prefix, serve: bool, given: Optional[ServiceHost]) -> Recovered:
+    state = read_state(prefix)
+    begun = journal.unfinished(prefix.journal)
+    actions = list(_sweep(prefix))
+    chosen = choose(prefix, state, deep=begun is not None or state.pointer_damaged)
+    if chosen != state.pointer or state.pointer_damaged:
+        pointer.write(prefix, chosen)
+        actions.append(_pointed(chosen))
+    if restore_settings(prefix, state.accepted.transaction):
+        actions.append(Text("이전 설정을 되돌렸습니다", "put the earlier settings back"))
+    for name in generation_names(prefix):
+        # Never what the pointer named, complete or not: it may be running, and installing replaces it.
+        if name not in state.complete and (state.pointer is None or name != state.pointer.generation):
+            discard(prefix, name)
+            actions.append(Text(f"미완성 릴리스 {name} 제거", f"removed the unfinished release {name}"))
+    current = settings.read(prefix)
+    host = given or activation.host_for(current)
+    if actions or begun is not None:
+        activation.derive(prefix, chosen, current, host)
+    else:
+        activation.derive_link(prefix, chosen)
+    if serve:
+        actions += _serve(prefix, chosen, current, host)
+    if actions or begun is not None:
+        journal.Journal(prefix.journal, "recover").note("recovered", actions=[text.en for text in actions])
+    return Recovered(bool(actions) or begun is not None, tuple(actions))
+
+
+def _pointed(chosen: Optional[Pointer]) -> Text:
+    if chosen is None:
+        return Text("확정되지 않은 설치를 되돌렸습니다", "took back an installation that was not finished")
+    return Text(f"{chosen.generation}(으)로 되돌렸습니다", f"went back to {chosen.generation}")
+
+
+def _serve(
+    prefix: Prefix, chosen: Optional[Pointer], current: Optional[settings.ServiceSettings], host: ServiceHost
+) -> list[Text]:
+    """Make the running process agree with the pointer."""
+    status = activation.observed(prefix, current, host)
+    if current is None or chosen is None or (status.running and status.generation == chosen.generation):
+        return []
+    definition = define(prefix, chosen.generation, current)
+    if definition is None or not (current.enabled or status.running) or current.manager == "none":
+        return []
+    if status.running:
+        activation.stop(prefix, current, host)
+    host.start(definition)
+    try:
+        wait_until_healthy(definition, host)
+    except Sick as sick:
+        ko, en = sick.reason
+        return [
+            Text(
+                f"서비스를 시작했지만 아직 정상이 아닙니다: {ko}",
+                f"started the service, not healthy yet: {en}",
+            )
+        ]
+    return [Text(f"{chosen.generation} 서비스를 시작했습니다", f"started the service of {chosen.generation}")]
+
+
+def _sweep(prefix: Prefix) -> Iterator[Text]:
+    """Remove what a killed run left: the scratch folder and half-written state files."""
+    if prefix.scratch.exists():
+        remove_tree(prefix.scratch)
+        yield Text("임시 폴더 제거", "removed the scratch folder")
+    for folder in (prefix.root, prefix.state, prefix.trust, prefix.config):
+        for path in leftovers(folder):
+            remove_file(path)
+            yield Text(f"쓰다 만 파일 제거: {path.name}", f"removed a half-written file: {path.name}")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files that `bundle.atomic` and `filesystem.replace_link` use in a folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith(".new")
+    )
+
+
+def choose(prefix: Prefix, state: InstallationState, deep: bool) -> Optional[Pointer]:
+    """Decide which release is the active one; change nothing.
+
+    The first candidate that is complete counts; with `deep` it must also match its receipt byte for byte.
+    Where none matches, the pointer stays as it is (a damaged release that runs is better than none), unless
+    what it names is not even complete.
+    """
+    candidates = list(_candidates(prefix, state))
+    for candidate in candidates:
+        if sound(prefix, candidate.generation, deep):
+            return _with_existing(candidate, state)
+    return _with_existing(candidates[0], state) if candidates else None
+
+
+def _candidates(prefix: Prefix, state: InstallationState) -> Iterator[Pointer]:
+    """Yield complete releases, the one that should be active first."""
+    names: list[str] = []
+    if state.pointer is not None:
+        names = list(state.pointer.kept)
+        known = state.accepted
+        if known.known and not known.includes(names[0]) and any(known.includes(name) for name in names[1:]):
+            names = [*names[1:], names[0]]
+    elif state.pointer_damaged:
+        names = [_link_target(prefix), *reversed(state.accepted.generations), *reversed(state.complete)]
+    ordered = [name for name in dict.fromkeys(names) if name in state.complete]
+    for name in ordered:
+        try:
+            found = receipt.read(prefix.generation(name))
+        except (OSError, sealed.Damaged):
+            continue
+        previous = tuple(other for other in ordered if other != name)
+        yield Pointer(name, found.manifest, found.sequence, previous)
+
+
+def _with_existing(candidate: Pointer, state: InstallationState) -> Pointer:
+    """Keep the pointer's own order where it stays; name only releases that exist and were accepted."""
+    pointed = state.pointer
+    if pointed is not None and pointed.generation == candidate.generation:
+        kept = tuple(name for name in pointed.previous if name in state.complete)
+        return replace(pointed, previous=kept)
+    known: accepted.Accepted = state.accepted
+    previous = tuple(name for name in candidate.previous if not known.known or known.includes(name))
+    return replace(candidate, previous=previous[:2])
+
+
+def _link_target(prefix: Prefix) -> str:
+    return Path(prefix.link.resolve()).name if prefix.link.is_symlink() else ""
+
+
+def sound(prefix: Prefix, generation: str, deep: bool) -> bool:
+    """Return whether the release is complete, and with `deep` also whether every byte is as received."""
+    folder = prefix.generation(generation)
+    if not receipt.exists(folder):
+        return False
+    if not deep:
+        return True
+    try:
+        return not receipt.differences(folder, receipt.read(folder))
+    except (OSError, sealed.Damaged):
+        return False

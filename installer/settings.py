@@ -1,0 +1,109 @@
+"""How the service is run here: `state/service.json` (ours) and `config/.env` (the operator's)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Mapping
+
+from bundle.atomic import write_atomic
+
+from . import sealed
+from .paths import Prefix
+
+HOST_VARIABLE = "RAGTRACE_SERVER_HOST"
+PORT_VARIABLE = "RAGTRACE_SERVER_PORT"
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Who runs the service (`systemd`, `process` or `none`), under which name, user and address, and
+    whether it is meant to be running."""
+
+    manager: str
+    name: str
+    user: str
+    host: str
+    port: int
+    enabled: bool
+
+    def with_address(self, environment: Mapping[str, str]) -> ServiceSettings:
+        """Return the settings with the address that `config/.env` gives, where it gives one."""
+        port = environment.get(PORT_VARIABLE, "")
+        return replace(
+            self,
+            host=environment.get(HOST_VARIABLE, "") or self.host,
+            port=int(port) if port.isdigit() and 0 < int(port) < 65536 else self.port,
+        )
+
+
+def encode(settings: ServiceSettings) -> bytes:
+    """Return the bytes of `state/service.json`."""
+    return sealed.seal({"format": 1, **vars(settings)})
+
+
+def decode(data: bytes) -> ServiceSettings:
+    """Read `state/service.json`.
+
+    Raises:
+        sealed.Damaged: it is not what was written.
+    """
+    document = sealed.unseal(data)
+    try:
+        return ServiceSettings(
+            manager=str(document["manager"]),
+            name=str(document["name"]),
+            user=str(document["user"]),
+            host=str(document["host"]),
+            port=int(document["port"]),
+            enabled=bool(document["enabled"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise sealed.Damaged(f"field missing: {error}") from error
+
+
+def read(prefix: Prefix) -> ServiceSettings | None:
+    """Return the settings, with the operator's address where it may be read; None where there are none."""
+    try:
+        settings = decode(prefix.service.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, sealed.Damaged):
+        return None
+    return settings.with_address(read_environment(prefix))
+
+
+def write(prefix: Prefix, settings: ServiceSettings) -> None:
+    """Replace `state/service.json`."""
+    write_atomic(prefix.service, encode(settings), 0o644)
+
+
+def read_environment(prefix: Prefix) -> dict[str, str]:
+    """Return the variables of `config/.env`; nothing where it is missing or not ours to read."""
+    try:
+        return parse_environment(prefix.settings.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError, UnicodeDecodeError):
+        return {}
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Read KEY=VALUE lines; one pair of quotes around a value is taken off, as systemd does."""
+    variables = {}
+    for line in text.splitlines():
+        stripped = line.strip()
+        name, separator, value = stripped.partition("=")
+        if not separator or stripped.startswith(("#", ";")) or not name.strip().isidentifier():
+            continue
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        variables[name.strip()] = value
+    return variables
+
+
+def with_variables(text: str, changes: Mapping[str, str]) -> str:
+    """Return the file's text with some variables set, everything else as the operator left it."""
+    waiting = dict(changes)
+    lines = []
+    for line in text.splitlines():
+        name = line.partition("=")[0].strip()
+        lines.append(f"{name}={waiting.pop(name)}" if name in waiting else line)
+    lines += [f"{name}={value}" for name, value in waiting.items()]
+    return "\n".join(lines) + "\n"

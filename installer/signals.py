@@ -1,0 +1,44 @@
+"""Ctrl-C, SIGTERM and a closed terminal become one exception; while things are put back they wait."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from types import FrameType
+from typing import Iterator, Optional
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to end."""
+
+
+def _raise(number: int, frame: Optional[FrameType]) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+def _numbers() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Turn the signals into `Stopped` for the duration."""
+    before = {number: signal.signal(number, _raise) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Ignore the signals for the duration: putting things back must not be interrupted half-way."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

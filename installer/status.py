@@ -1,0 +1,155 @@
+"""`--status` and `--verify-only`: look, tell, change nothing - not even the lock is taken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Optional
+
+from bundle.errors import IntegrityError
+from bundle.text import Text
+
+from . import activation, inventory, journal, receipt, sealed
+from .console import Console
+from .health import probe
+from .paths import Prefix
+from .service import define, manifest_of
+from .state import read_state
+
+
+def status(prefix: Prefix) -> dict[str, Any]:
+    """Return what is installed and what runs, for ``--json`` and for `describe`."""
+    state = read_state(prefix)
+    document: dict[str, Any] = {
+        "ok": True,
+        "prefix": str(prefix.root),
+        "installed": state.pointer is not None,
+        "pointer_damaged": state.pointer_damaged,
+        "unfinished": _unfinished(prefix),
+        "kept": list(state.pointer.previous) if state.pointer else [],
+        "undeclared": inventory.undeclared(prefix) if os.access(prefix.root, os.R_OK) else [],
+    }
+    pointer = state.pointer
+    if pointer is None:
+        return document
+    document.update(
+        generation=pointer.generation,
+        sequence=pointer.sequence,
+        manifest=pointer.manifest,
+        complete=pointer.generation in state.complete,
+        accepted=state.accepted.includes(pointer.generation),
+    )
+    if pointer.generation in state.complete:
+        manifest = manifest_of(prefix, pointer.generation)
+        document.update(version=manifest.version, profile=manifest.profile)
+    document["service"] = _service(prefix, pointer.generation) if document["complete"] else None
+    return document
+
+
+def _unfinished(prefix: Prefix) -> str:
+    try:
+        begun = journal.unfinished(prefix.journal)
+    except OSError:
+        return ""
+    return str(begun.get("operation", "?")) if begun is not None else ""
+
+
+def _service(prefix: Prefix, generation: str) -> Optional[dict[str, Any]]:
+    settings = read_state(prefix).service
+    definition = define(prefix, generation, settings)
+    if settings is None or definition is None:
+        return None
+    found = activation.host_for(settings).status(definition)
+    problem = probe(definition)
+    return {
+        "manager": settings.manager,
+        "name": settings.name,
+        "address": address(settings.host, settings.port),
+        "enabled": settings.enabled,
+        "running": found.running,
+        "pid": found.pid,
+        "generation": found.generation,
+        "healthy": problem is None,
+        "problem": None if problem is None else {"ko": problem.ko, "en": problem.en},
+    }
+
+
+def address(host: str, port: int) -> str:
+    """Return the service's address as a URL."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def describe(document: dict[str, Any]) -> Text:
+    """Return `status` as lines for a person."""
+    if not document["installed"]:
+        if document["pointer_damaged"]:
+            return Text(
+                "current.json이 손상되었습니다: install.py를 다시 실행하면 복구합니다",
+                "current.json is damaged: running install.py again repairs it",
+            )
+        return Text(
+            f"설치된 것이 없습니다: {document['prefix']}", f"nothing is installed: {document['prefix']}"
+        )
+    rows = [
+        (Text("위치", "where"), document["prefix"]),
+        (Text("릴리스", "release"), f"{document.get('version', '?')} ({document['generation']})"),
+        (Text("보관 중", "kept"), ", ".join(document["kept"]) or "-"),
+    ]
+    ko = [f"{label.ko}: {value}" for label, value in rows]
+    en = [f"{label.en}: {value}" for label, value in rows]
+    service = document.get("service")
+    if service:
+        state = Text("정상", "healthy") if service["healthy"] else Text(**service["problem"])
+        where = f"{service['address']} ({service['manager']}, pid {service['pid'] or '-'})"
+        ko.append(f"서비스: {where}: {state.ko}")
+        en.append(f"service: {where}: {state.en}")
+    for key, text in _COMPLAINTS.items():
+        if document.get(key):
+            ko.append(f"{text.ko}: {document[key]}")
+            en.append(f"{text.en}: {document[key]}")
+    return Text("\n".join(ko), "\n".join(en))
+
+
+_COMPLAINTS = {
+    "unfinished": Text(
+        "끝나지 않은 작업 (다시 실행하면 복구)", "unfinished operation (run again to recover)"
+    ),
+    "undeclared": Text("설치기가 만들지 않은 파일", "files that the installer did not make"),
+}
+
+
+def verify_installed(prefix: Prefix, console: Console) -> dict[str, Any]:
+    """Compare every kept release with its receipt, byte for byte.
+
+    Raises:
+        IntegrityError: with every difference.
+    """
+    state = read_state(prefix)
+    problems: list[str] = []
+    names = [name for name in (state.pointer.kept if state.pointer else ()) if name in state.complete]
+    for name in names:
+        console.note(Text(f"{name} 확인", f"checking {name}"))
+        folder = prefix.generation(name)
+        try:
+            problems += [f"{name}: {line}" for line in receipt.differences(folder, receipt.read(folder))]
+        except (OSError, sealed.Damaged) as error:
+            problems.append(f"{name}: {error}")
+    if problems or not names:
+        raise IntegrityError(
+            Text(
+                f"설치된 파일이 온전하지 않습니다: {len(problems)}건",
+                f"the installation is not intact: {len(problems)} finding(s)",
+            ),
+            where=str(prefix.root),
+            details=[Text(line, line) for line in problems[:20]],
+            hint=Text(
+                "보관된 릴리스로 --rollback하거나 번들을 다시 설치",
+                "--rollback to a kept release, or install a newer bundle",
+            ),
+        )
+    return {"ok": True, "prefix": str(prefix.root), "verified": names}
+
+
+def is_installed_copy(root: Path, prefix: Prefix) -> bool:
+    """Return whether `root` is the `tools` folder of a release below this prefix, not a bundle."""
+    return root.name == "tools" and root.resolve().parent.parent == prefix.generations.resolve()
