@@ -1,0 +1,82 @@
+"""The service of the fake installation: small, but a real process that answers over real sockets."""
+
+import json
+import os
+import socket
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+HOME = Path(os.environ["RAGTRACE_HOME"])
+
+
+def facts():
+    return json.loads((HOME / "data" / "facts.json").read_text())
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, format, *args):
+        pass
+
+    def send(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        now = facts()
+        generation = now.get("generation") or os.environ.get("RAGTRACE_GENERATION", "")
+        if self.path == "/healthz":
+            self.send(200, {"status": "ok", "version": "0.1.0", "generation": generation})
+        elif self.path == "/readyz":
+            parts = {name: {"ready": ready, "detail": "x"} for name, ready in now["parts"].items()}
+            self.send(200 if all(now["parts"].values()) else 503, {"status": "ready", "parts": parts})
+        else:
+            self.send(404, {"error": "no"})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        now = facts()
+        items = [{"rsp_type": "R", "rsp_tit": "a", "rsp_data": "b"}] * now["sources"]
+        self.send(now["query_status"], {"status_code": now["query_status"], "result": "ok", "detail": "d",
+                                        "data_list": [*items, {"rsp_type": "A", "rsp_data": "answer"}]})
+
+
+def call_out():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
+        stranger.settimeout(1)
+        try:
+            stranger.connect(("192.0.2.7", 443))
+        except OSError:
+            pass
+
+
+def main():
+    words = sys.argv[1:]
+    now = facts()
+    if words[:1] == ["--help"]:
+        print("usage: ragtrace [--help]")
+    elif words[:2] == ["config", "show"]:
+        if now["unknown_key"]:
+            print("unknown key: " + now["unknown_key"], file=sys.stderr)
+            return 2
+        print(json.dumps({"server": {}}))
+    elif words[:1] == ["status"]:
+        print(json.dumps(now["status"]))
+    elif words[:1] == ["ask"]:
+        if now["call_out"]:
+            call_out()
+        print("answer")
+    elif words[:1] == ["serve"]:
+        host = os.environ.get("FAKE_LISTEN") or os.environ["RAGTRACE_SERVER_HOST"]
+        server = ThreadingHTTPServer((host, int(os.environ["RAGTRACE_SERVER_PORT"])), Handler)
+        server.serve_forever()
+    else:
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
