@@ -1,0 +1,249 @@
+"""Security checks: each passes on a healthy installation and fails on a defect."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+import shutil
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.validator.fakes import Installation, run, status
+from validator.checks import security
+from validator.host import outbound, procfs
+from validator.model import Status
+
+HARDENED = """[Service]
+User=ragtrace
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+IPAddressDeny=any
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+def test_private_configuration_passes(installation: Installation) -> None:
+    assert status(security.configuration_private, installation.subject()) is Status.PASS
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660])
+def test_a_readable_env_file_fails(installation: Installation, mode: int) -> None:
+    installation.settings.chmod(mode)
+    assert status(security.configuration_private, installation.subject()) is Status.FAIL
+
+
+def test_a_configuration_folder_that_others_may_write_fails(installation: Installation) -> None:
+    (installation.root / "config").chmod(0o777)
+    assert status(security.configuration_private, installation.subject()) is Status.FAIL
+
+
+def test_own_files_pass(installation: Installation) -> None:
+    assert status(security.ownership, installation.subject()) is Status.PASS
+
+
+@needs_root
+def test_a_file_of_another_user_fails(installation: Installation) -> None:
+    os.chown(installation.site / "toy_index" / "__init__.py", 4242, -1)
+    outcome = run(security.ownership, installation.subject())
+    assert outcome.status is Status.FAIL
+    assert "uid 4242" in outcome.details.en
+
+
+def test_nothing_world_writable_passes(installation: Installation) -> None:
+    assert status(security.world_writable, installation.subject()) is Status.PASS
+
+
+@pytest.mark.parametrize("where", ["generations", "state", "current.json"])
+def test_something_world_writable_fails(installation: Installation, where: str) -> None:
+    path = installation.root / where
+    path.chmod(path.stat().st_mode | 0o002)
+    assert status(security.world_writable, installation.subject()) is Status.FAIL
+
+
+def test_safe_models_pass(installation: Installation) -> None:
+    folder = installation.generation / "models" / "bge"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"\0" * 80)
+    (folder / "LICENSE").write_text("text without a suffix")
+    assert status(security.model_formats, installation.subject()) is Status.PASS
+
+
+@pytest.mark.parametrize("name", ["sparse_linear.pt", "pytorch_model.bin", "modeling.py", "A.CKPT", "0a1b2c"])
+def test_a_format_that_runs_code_fails(installation: Installation, name: str) -> None:
+    folder = installation.generation / "models"
+    folder.mkdir()
+    (folder / name).write_bytes(pickle.dumps({"a": 1}))
+    assert status(security.model_formats, installation.subject()) is Status.FAIL
+
+
+def test_a_loopback_listener_passes(running: Installation) -> None:
+    outcome = run(security.listening, running.subject())
+    assert outcome.status is Status.PASS
+    assert f"127.0.0.1:{running.port}" in outcome.measured
+
+
+def test_a_listener_on_every_address_fails(installation: Installation) -> None:
+    with installation.serving(FAKE_LISTEN="0.0.0.0"):
+        assert status(security.listening, installation.subject()) is Status.FAIL
+
+
+def test_offline_switches_of_the_running_process_pass(running: Installation) -> None:
+    assert status(security.offline_switches, running.subject()) is Status.PASS
+
+
+def test_a_switch_missing_in_the_running_process_fails(installation: Installation) -> None:
+    with installation.serving(HF_HUB_OFFLINE="0"):
+        outcome = run(security.offline_switches, installation.subject())
+    assert outcome.status is Status.FAIL
+    assert "HF_HUB_OFFLINE" in outcome.details.en
+
+
+def test_without_a_process_there_is_nothing_to_inspect(installation: Installation) -> None:
+    assert status(security.listening, installation.subject()) is Status.SKIP
+    assert status(security.offline_switches, installation.subject()) is Status.SKIP
+
+
+def test_a_process_that_may_not_be_seen_is_unknown(running: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "environment", lambda pid: None)
+    monkeypatch.setattr(procfs, "socket_inodes", lambda pid: None)
+    assert status(security.offline_switches, running.subject()) is Status.UNKNOWN
+    assert status(security.listening, running.subject()) is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("missing", ["", *security.WANTED_UNIT, "User"])
+def test_each_hardening_setting_is_missed(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    unit = tmp_path / "ragtrace.service"
+    unit.write_text("\n".join(line for line in HARDENED.splitlines() if not missing or not line.startswith(missing)))
+    monkeypatch.setattr(security, "unit_path", lambda subject: unit)
+    outcome = run(security.unit_hardening, installation.subject())
+    assert outcome.status is (Status.WARN if missing else Status.PASS)
+    assert missing in outcome.measured
+
+
+def test_a_drop_in_that_weakens_the_unit_is_seen(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = tmp_path / "ragtrace.service"
+    unit.write_text(HARDENED)
+    (tmp_path / "ragtrace.service.d").mkdir()
+    (tmp_path / "ragtrace.service.d" / "override.conf").write_text("[Service]\nIPAddressDeny=\n")
+    monkeypatch.setattr(security, "unit_path", lambda subject: unit)
+    assert status(security.unit_hardening, installation.subject()) is Status.WARN
+
+
+def sign(installation: Installation, folder: Path) -> str:
+    """Sign the generation's manifest and return the allowed_signers line."""
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    manifest = installation.generation / "tools" / "MANIFEST.json"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "ragtrace-bundle@v1", str(manifest)],
+        check=True,
+        capture_output=True,
+    )
+    return "builder " + " ".join(key.with_suffix(".pub").read_text().split()[:2]) + "\n"
+
+
+needs_ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen makes the signature")
+
+
+@needs_ssh_keygen
+def test_a_signature_by_a_trusted_signer_passes_and_by_an_unknown_one_warns(
+    installation: Installation, tmp_path: Path
+) -> None:
+    assert status(security.signature, installation.subject()) is Status.SKIP
+    line = sign(installation, tmp_path)
+    assert status(security.signature, installation.subject()) is Status.WARN
+    (installation.root / "trust" / "allowed_signers").write_text(line)
+    assert status(security.signature, installation.subject()) is Status.PASS
+
+
+@needs_ssh_keygen
+def test_a_changed_manifest_or_signature_fails(installation: Installation, tmp_path: Path) -> None:
+    (installation.root / "trust" / "allowed_signers").write_text(sign(installation, tmp_path))
+    manifest = installation.generation / "tools" / "MANIFEST.json"
+    good = manifest.read_bytes()
+    manifest.write_bytes(good.replace(b"starter", b"startes"))
+    assert status(security.signature, installation.subject()) is Status.FAIL
+    manifest.write_bytes(good)
+    manifest.with_name("MANIFEST.json.sig").write_text("-----BEGIN SSH SIGNATURE-----\n")
+    assert status(security.signature, installation.subject()) is Status.FAIL
+
+
+def test_a_signer_outside_the_pinned_ones_fails(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    sign(installation, tmp_path / "one")
+    blob = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + b"\7" * 32
+    line = "other ssh-ed25519 " + base64.b64encode(blob).decode() + "\n"
+    (installation.root / "trust" / "allowed_signers").write_text(line)
+    assert status(security.signature, installation.subject()) is Status.FAIL
+
+
+TRACERS = ["strace", "python audit hook"]
+
+
+@pytest.fixture(params=TRACERS)
+def tracer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test with each tracer."""
+    if request.param == "strace" and shutil.which("strace") is None:
+        pytest.skip("strace is not on this host")
+    if request.param != "strace":
+        monkeypatch.setattr(outbound.shutil, "which", lambda name: None)
+    return str(request.param)
+
+
+def test_a_question_that_stays_at_home_passes(running: Installation, tracer: str) -> None:
+    outcome = run(security.no_outbound, running.subject())
+    assert outcome.status is Status.PASS, outcome
+    assert outcome.measured.startswith(f"{tracer}: 0 attempts")
+
+
+def test_a_planted_attempt_is_caught(running: Installation, tracer: str) -> None:
+    running.facts(call_out=True)
+    outcome = run(security.no_outbound, running.subject())
+    assert outcome.status is Status.FAIL
+    assert "192.0.2.7" in outcome.details.en
+
+
+def test_a_question_that_fails_is_unknown_not_passed(running: Installation, tracer: str) -> None:
+    (running.site / "ragtrace" / "__main__.py").write_text("raise SystemExit(3)\n")
+    assert status(security.no_outbound, running.subject()) is Status.UNKNOWN
+
+
+def test_traced_calls_are_told_apart() -> None:
+    lines = [
+        '7 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("10.0.0.2")}, 16) = -1',
+        '7 connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
+        '7 connect(3, {sa_family=AF_UNIX, sun_path="/run/nscd"}, 110) = -1',
+        '7 connect(3, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), '
+        'inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = -1',
+        '7 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("9.9.9.9")}, 16) = 1',
+        '7 sendto(3, "x", 1, 0, NULL, 0) = 1',
+    ]
+    assert outbound.outbound_calls(lines) == ["connect 10.0.0.2 53", "connect 2001:db8::1 443", "sendto 9.9.9.9 53"]
+
+
+def test_an_open_connection_to_another_host_is_seen(running: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
+    planted = procfs.Socket("10.0.0.1", 40000, "10.0.0.2", 443, procfs.SYN_SENT, inode)
+    monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])
+    assert outbound.foreign_sockets(running.subject())[2][0].startswith("10.0.0.2 443")
+
+
+def test_kernel_addresses_are_decoded() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        mine = [s for s in procfs.sockets() if s.local_port == listener.getsockname()[1]]
+    assert [(s.local, s.state) for s in mine] == [("127.0.0.1", procfs.LISTEN)]
+    assert procfs.address("0000000000000000FFFF00000100007F:0050") == ("127.0.0.1", 80)
+    assert procfs.address("00000000000000000000000001000000:0050") == ("::1", 80)
