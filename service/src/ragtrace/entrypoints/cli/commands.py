@@ -1,0 +1,172 @@
+"""What each command does, between the arguments and the use cases."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from ragtrace import __version__
+from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.cli.console import Console
+from ragtrace.errors import InvalidRequest, StorageProblem
+from ragtrace.settings import Settings
+from ragtrace.text import Text
+
+
+def serve(container: Container, _arguments: argparse.Namespace, _console: Console) -> int:
+    """Run the HTTP service."""
+    from ragtrace.entrypoints.http.server import serve as run
+
+    return run(container, os.environ)
+
+
+def ingest(container: Container, arguments: argparse.Namespace, console: Console) -> int:
+    """Take the documents of a folder in."""
+    from ragtrace.application.ingest import IngestReport, summarize
+
+    source = container.folder(Path(arguments.folder), arguments.source)
+
+    def progress(report: IngestReport) -> None:
+        counted = ", ".join(f"{status} {count}" for status, count in summarize(report) if count)
+        console.talk(Text(f"처리 {len(report.outcomes)}개: {counted}", f"{len(report.outcomes)} files: {counted}"))
+
+    with container.lock():
+        report = container.ingest.run(source, delete_missing=arguments.delete_missing, progress=progress)
+    for outcome in report.outcomes:
+        if outcome.status == "failed" or (arguments.verbose and outcome.status != "unchanged"):
+            reason = f": {outcome.reason.to(console.lang)}" if outcome.reason else ""
+            console.say(f"{outcome.status:9} {outcome.path}{reason}")
+    documents, chunks = container.records.counts()
+    console.say(
+        Text(
+            f"문서 {documents}개, 조각 {chunks}개가 검색됩니다. 원본: {report.source}",
+            f"{documents} documents, {chunks} chunks are searchable. Source: {report.source}",
+        )
+    )
+    console.data(
+        {
+            "source": report.source,
+            "counts": dict(summarize(report)),
+            "documents": documents,
+            "chunks": chunks,
+            "files": [
+                {
+                    "path": each.path,
+                    "status": each.status,
+                    "reason": each.reason.to(console.lang) if each.reason else "",
+                    "chunks": each.chunks,
+                }
+                for each in report.outcomes
+            ],
+        }
+    )
+    return 1 if report.failed else 0
+
+
+def ask(container: Container, arguments: argparse.Namespace, console: Console) -> int:
+    """Answer one question; an answer without evidence is an answer, not a failure."""
+    if arguments.top is not None and arguments.top < 1:
+        raise InvalidRequest(Text("--top은 1 이상이어야 합니다.", "--top must be at least 1."))
+    container.catch_up()
+    use_case = container.ask
+    if arguments.top is not None:
+        use_case = dataclasses.replace(use_case, top_n=arguments.top)
+    answer = use_case.answer(arguments.question)
+    console.say(answer.text)
+    if answer.supported:
+        console.say(Text("\n출처", "\nSources"))
+        for number, passage in enumerate(answer.passages, start=1):
+            day = f" ({passage.date})" if passage.date else ""
+            console.say(f"[{number}] {passage.heading} - {passage.path}{day}")
+    passages = [
+        {**dataclasses.asdict(passage), "number": number}
+        for number, passage in enumerate(answer.passages, start=1)
+    ]
+    console.data(
+        {
+            "question": arguments.question,
+            "answer": answer.text,
+            "supported": answer.supported,
+            "sources": passages,
+        }
+    )
+    return 0
+
+
+def documents_list(container: Container, arguments: argparse.Namespace, console: Console) -> int:
+    """List the documents that are kept."""
+    documents = container.records.documents(arguments.limit)
+    for each in documents:
+        console.say(f"{each.id[:12]}  {each.chunk_count:4}  {each.date or '-':10}  {each.path}  {each.title}")
+    total, _ = container.records.counts()
+    console.say(Text(f"문서 {total}개 중 {len(documents)}개", f"{len(documents)} of {total} documents"))
+    console.data({"total": total, "documents": [dataclasses.asdict(each) for each in documents]})
+    return 0
+
+
+def status(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
+    """Say what is stored, whether the index is in step, and whether the service answers."""
+    from ragtrace.application.reconcile import in_step
+
+    documents, chunks = container.records.counts()
+    settings = container.settings
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "generation": os.environ.get("RAGTRACE_GENERATION", ""),
+        "home": str(settings.home),
+        "data": str(settings.data_folder),
+        "documents": documents,
+        "chunks": chunks,
+        "index_chunks": container.index.size(),
+        "index_in_step": in_step(container.records, container.index, container.analyzer),
+        "service": _probe(settings),
+    }
+    for key, value in facts.items():
+        console.say(f"{key:14} {value}")
+    console.data(facts)
+    return 0
+
+
+def _probe(settings: Settings) -> str:
+    """Ask the service of this configuration how it is; `not running` where nobody answers."""
+    import http.client
+    import json
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
+    connection = http.client.HTTPConnection(host, settings.server.port, timeout=3)
+    try:
+        connection.request("GET", "/readyz")
+        answer = json.loads(connection.getresponse().read(65536))
+        return str(answer["status"])
+    except (OSError, http.client.HTTPException):
+        return "not running"
+    except (ValueError, KeyError, TypeError):
+        return "another program answers on this port"
+    finally:
+        connection.close()
+
+
+def config_show(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
+    """Show the settings in force, defaults included."""
+    import yaml
+
+    from ragtrace.config import effective
+
+    values = effective(container.settings)
+    console.say(f"# home: {container.settings.home}\n" + yaml.safe_dump(values, allow_unicode=True, sort_keys=False).rstrip())
+    console.data({"home": str(container.settings.home), **values})
+    return 0
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `StorageProblem` when the data folder may not be used by this user."""
+    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise StorageProblem(
+            Text("데이터 폴더를 쓸 권한이 없습니다.", "The data folder may not be used by this user."),
+            where=str(folder),
+            state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
+            hint=Text("root 또는 서비스 사용자로 실행하십시오.", "Run this as root or as the user of the service."),
+        )

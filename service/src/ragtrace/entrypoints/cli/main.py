@@ -1,0 +1,137 @@
+"""The command line: arguments, configuration, one command, one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ragtrace import __version__
+from ragtrace.errors import RagTraceError
+from ragtrace.offline import go_offline
+from ragtrace.text import Text, choose_language
+
+_COMMANDS = {
+    "serve": Text("HTTP 서비스를 실행합니다.", "run the HTTP service"),
+    "ingest": Text("폴더의 문서를 받아들입니다.", "take the documents of a folder in"),
+    "ask": Text("질문에 출처와 함께 답합니다.", "answer a question, with sources"),
+    "documents": Text("문서를 봅니다.", "look at the documents"),
+    "status": Text("상태를 봅니다.", "show the state of data and service"),
+    "config": Text("설정을 봅니다.", "look at the configuration"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 called or configured wrongly."""
+    go_offline(os.environ)
+    words = list(sys.argv[1:] if argv is None else argv)
+    lang = choose_language(_wished(words), os.environ)
+    arguments = _parser(lang).parse_args(words)
+    from ragtrace.entrypoints.cli.console import Console
+
+    console = Console(lang, arguments.json)
+    try:
+        return _run(arguments, console)
+    except RagTraceError as problem:
+        return console.fail(problem)
+    except KeyboardInterrupt:
+        console.talk(Text("중단했습니다. 다시 실행하면 이어집니다.", "Interrupted. Run it again to go on."))
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; the interpreter must not try to flush to it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: argparse.Namespace, console: object) -> int:
+    from ragtrace.bootstrap import Container
+    from ragtrace.config import find_place, load_settings
+    from ragtrace.entrypoints.cli import commands
+    from ragtrace.entrypoints.cli.console import Console
+    from ragtrace.privileges import drop_to_owner
+    from pathlib import Path
+
+    assert isinstance(console, Console)
+    place = find_place(arguments.config, os.environ, Path(sys.prefix))
+    settings = load_settings(place, os.environ)
+    if arguments.run != "config_show":
+        drop_to_owner(settings.data_folder)
+        commands.check_folder(settings.data_folder)
+    command = getattr(commands, arguments.run)
+    return int(command(Container(settings), arguments, console))
+
+
+def _wished(words: Sequence[str]) -> str | None:
+    """Find --lang before the real parser runs: its help is in that language already."""
+    for number, word in enumerate(words):
+        value = word.partition("=")[2] if word.startswith("--lang=") else ""
+        if word == "--lang" and number + 1 < len(words):
+            value = words[number + 1]
+        if value in ("ko", "en"):
+            return value
+    return None
+
+
+def _parser(lang: str) -> argparse.ArgumentParser:
+    def text(ko: str, en: str) -> str:
+        return Text(ko, en).to(lang)
+
+    common = argparse.ArgumentParser(add_help=False)
+    unset = argparse.SUPPRESS
+    common.add_argument("--config", metavar="FILE", default=unset, help=text("설정 파일", "configuration file"))
+    common.add_argument("--lang", choices=("ko", "en"), default=unset, help=text("언어", "language"))
+    common.add_argument("--json", action="store_true", default=unset, help=text("결과를 JSON으로", "result as JSON"))
+    parser = argparse.ArgumentParser(
+        prog="ragtrace",
+        parents=[common],
+        description=text(
+            "폐쇄망 안에서 자기 문서를 찾아 출처와 함께 답합니다.",
+            "Search in your own documents and answer with sources, inside a closed network.",
+        ),
+    )
+    parser.set_defaults(config=None, json=False)
+    parser.add_argument("--version", action="version", version=f"ragtrace {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    made = {
+        name: subparsers.add_parser(name, parents=[common], help=line.to(lang), description=line.to(lang))
+        for name, line in _COMMANDS.items()
+    }
+    made["serve"].set_defaults(run="serve")
+    made["status"].set_defaults(run="status")
+    _ingest_arguments(made["ingest"], text)
+    ask = made["ask"]
+    ask.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
+    ask.add_argument("--top", type=int, metavar="N", help=text("출처 수", "number of sources"))
+    ask.set_defaults(run="ask")
+    listing = made["documents"].add_subparsers(required=True, metavar="ACTION").add_parser(
+        "list", parents=[common], help=text("문서 목록", "list the documents")
+    )
+    listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
+    listing.set_defaults(run="documents_list")
+    show = made["config"].add_subparsers(required=True, metavar="ACTION").add_parser(
+        "show", parents=[common], help=text("적용된 설정", "the settings in force")
+    )
+    show.set_defaults(run="config_show")
+    return parser
+
+
+def _ingest_arguments(parser: argparse.ArgumentParser, text: object) -> None:
+    assert callable(text)
+    parser.add_argument("folder", metavar="DIR", help=text("문서 폴더", "folder of documents"))
+    parser.add_argument(
+        "--source",
+        metavar="NAME",
+        help=text("문서를 보관할 이름(기본: 폴더 경로)", "name to keep the documents under (default: the folder's path)"),
+    )
+    parser.add_argument(
+        "--delete-missing",
+        action="store_true",
+        help=text("폴더에서 사라진 문서를 지움", "remove documents that are no longer in the folder"),
+    )
+    parser.add_argument("--verbose", action="store_true", help=text("파일마다 한 줄", "one line for each file"))
+    parser.set_defaults(run="ingest")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

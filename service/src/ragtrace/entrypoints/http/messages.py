@@ -1,0 +1,60 @@
+"""Bodies of the HTTP interface: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ragtrace.domain.answers import Passage
+from ragtrace.limits import IDENTIFIER_CHARS
+
+Identifier = Annotated[str, Field(max_length=IDENTIFIER_CHARS)]
+
+
+class QueryBody(BaseModel):
+    """A question as existing clients send it; only `qry_contents` is needed, unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    qry_contents: str
+    qry_id: Identifier = ""
+    user_id: Identifier = ""
+    page_id: Identifier = ""
+    qry_time: Identifier = ""
+    image_data: str | None = None
+    rag: bool = True
+
+
+def references(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Return the retrieved pieces, in the order of their numbers in the answer."""
+    return [
+        {
+            "rsp_type": "R",
+            "rsp_tit": passage.heading,
+            "rsp_data": passage.text,
+            "chunk_id": passage.chunk_id,
+            "file_name": passage.path,
+            "date": passage.date,
+        }
+        for passage in passages
+    ]
+
+
+def answer_item(text: str) -> dict[str, Any]:
+    """Return the item of an answer, or of a piece of one."""
+    return {"rsp_type": "A", "rsp_tit": "", "rsp_data": text}
+
+
+def closing(qry_id: str, supported: bool, now: datetime) -> dict[str, Any]:
+    """Return the fields around the data: a question without evidence is answered, and says so in `detail`."""
+    return {
+        "status_code": 200,
+        "result": "success",
+        "detail": "answered" if supported else "no_evidence",
+        "continue": "E",
+        "qry_id": qry_id,
+        "rsp_time": now.strftime("%Y-%m-%d %H:%M:%S"),
+    }

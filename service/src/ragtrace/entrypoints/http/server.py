@@ -1,0 +1,149 @@
+"""Run the HTTP interface until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+
+from ragtrace import __version__
+from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.http.app import create_app
+from ragtrace.entrypoints.http.readiness import Readiness
+from ragtrace.errors import RagTraceError, StartProblem
+from ragtrace.text import Text
+
+LOG = logging.getLogger("ragtrace")
+
+
+def serve(container: Container, environment: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT. Raises what keeps the service from starting; nothing is half started then."""
+    _set_up_logging()
+    settings = container.settings.server
+    listener = _listen(settings.host, settings.port)
+    with listener:
+        readiness = _readiness(container)
+        app = create_app(
+            container.ask, readiness, container.clock, settings, environment.get("RAGTRACE_GENERATION", "")
+        )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=settings.stop_timeout_s,
+            timeout_keep_alive=10,
+        )
+        server = uvicorn.Server(config)
+        # uvicorn raises the signal again after its own clean end; that must not look like a crash.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+
+        def loaded() -> None:
+            if readiness.failure is not None:
+                server.should_exit = True
+            else:
+                LOG.info(json.dumps({"event": "ready"}))
+
+        readiness.load_in_background(loaded)
+        host, port = listener.getsockname()[:2]
+        LOG.info(json.dumps({"event": "listening", "host": host, "port": port, "version": __version__}))
+        server.run(sockets=[listener])
+    LOG.info(json.dumps({"event": "stopped"}))
+    return _outcome(readiness.failure)
+
+
+def _outcome(failure: Exception | None) -> int:
+    if failure is None:
+        return 0
+    if isinstance(failure, RagTraceError):
+        raise failure
+    raise StartProblem(
+        Text("서비스를 시작하지 못했습니다.", "The service could not start."), where=repr(failure)
+    ) from failure
+
+
+def _readiness(container: Container) -> Readiness:
+    """Open records and index now, so that their failure is an error of the start; load the rest later."""
+    records, index = container.records, container.index
+
+    def analyzer() -> str:
+        container.analyzer.load()
+        return container.analyzer.fingerprint
+
+    def in_step() -> str:
+        container.catch_up()
+        return f"{index.size()} chunks"
+
+    def stored() -> str:
+        return f"{records.counts()[0]} documents"
+
+    def model() -> str:
+        container.model.load()
+        return container.model.name
+
+    return Readiness({"records": stored, "analyzer": analyzer, "index": in_step, "model": model})
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port first: an address in use is the commonest reason not to start."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise StartProblem(
+            Text(
+                f"{host}:{port}에서 기다릴 수 없습니다: {error.strerror}",
+                f"Cannot listen on {host}:{port}: {error.strerror}",
+            ),
+            state=Text("서비스를 시작하지 않았습니다.", "The service was not started."),
+            hint=Text(
+                "그 주소를 쓰는 프로그램을 멈추거나 RAGTRACE_SERVER_PORT를 바꾸십시오.",
+                "Stop the program that uses the address, or change RAGTRACE_SERVER_PORT.",
+            ),
+        ) from error
+    return listener
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line; messages that are JSON already are merged in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name}
+        message = record.getMessage()
+        try:
+            parsed = json.loads(message)
+        except ValueError:
+            parsed = None
+        line.update(parsed if isinstance(parsed, dict) else {"message": message})
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _set_up_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
