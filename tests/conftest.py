@@ -22,6 +22,7 @@ _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP_RUNNING = 0x41
 _MARK = "RAGTRACE_TEST_NETWORK"
+_KEPT = ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
 
 
 def _enter_namespace() -> bool:
@@ -73,11 +74,8 @@ def pytest_report_header() -> str:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Take away what the developer's shell would otherwise decide: language, cache, index settings."""
     for name in list(os.environ):
-        if name.startswith(("UV_", "PIP_", "LC_")) or name in ("LANG", "SOURCE_DATE_EPOCH", "VIRTUAL_ENV"):
-            monkeypatch.delenv(name)
-        elif name.startswith("RAGTRACE_") and not name.startswith(
-            ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
-        ):
+        ours = name.startswith("RAGTRACE_") and not name.startswith(_KEPT)
+        if ours or name.startswith(("UV_", "PIP_", "LC_")) or name in ("LANG", "SOURCE_DATE_EPOCH", "VIRTUAL_ENV"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
