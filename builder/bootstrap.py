@@ -96,7 +96,7 @@ def _lock_digest() -> str:
     digest = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes())
     digest.update((REPOSITORY / "pyproject.toml").read_bytes())
     digest.update((REPOSITORY / "service" / "pyproject.toml").read_bytes())
-    digest.update(sys.version.encode() + sys.executable.encode())
+    digest.update(sys.version.encode() + sys.base_prefix.encode())
     return digest.hexdigest()
 
 

@@ -34,6 +34,7 @@ class Console:
         self._stack = ExitStack()
         self._display: RichProgress | None = None
         self._task: TaskID | None = None
+        self._answered = False
         self._title = ""
         self._total = self._done = 0
         self._begun = self._spoken = time.monotonic()
@@ -100,14 +101,16 @@ class Console:
     def result_json(self, document: object) -> None:
         """Print a result as JSON to standard output."""
         self._end_stage()
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=None if self._json else 2) + "\n")
+        self._answered = True
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def error(self, error: RagTraceError) -> None:
         """Print an error."""
         self._end_stage()
         self._stack.close()
-        if self._json:
+        if self._json and not self._answered:
+            # A plan that was printed names its obstacles itself: standard output stays one document.
             sys.stdout.write(
                 json.dumps({"event": "error", **error.as_dict(self.lang)}, ensure_ascii=False) + "\n"
             )

@@ -54,7 +54,7 @@ def wheel_bytes(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, value in members.items():
-            archive.writestr(zipfile.ZipInfo(key, _DATE), value)
+            archive.writestr(zipfile.ZipInfo(key, _DATE), value, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
