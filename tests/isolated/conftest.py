@@ -18,6 +18,10 @@ from .tools import explain_missing, missing_prerequisites
 def able() -> None:
     """Skip, saying why, where no isolated host can be booted; fail instead where one is required."""
     missing = missing_prerequisites()
+    if os.environ.get("RAGTRACE_TEST_CONNECTED") != "1":
+        missing.append(
+            "the network is closed for tests (RAGTRACE_TEST_CONNECTED is not 1; `make test-isolated` sets it)"
+        )
     if missing and os.environ.get("RAGTRACE_REQUIRE_ISOLATED") == "1":
         pytest.fail(explain_missing(missing), pytrace=False)
     if missing:

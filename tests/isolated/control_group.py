@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+from .tools import HarnessError
+
 MOUNT = Path("/sys/fs/cgroup")
+PROPAGATION = Path("/run/systemd/nspawn/propagate")
 
 
 class ControlGroup:
@@ -33,6 +38,21 @@ class ControlGroup:
         joins = "".join(f'echo $$ > "{folder}/cgroup.procs"; ' for folder in self.folders)
         return ["sh", "-ec", joins + 'exec "$@"', "join"]
 
+    def processes(self) -> list[int]:
+        """Return all processes in the group and below it."""
+        lists = [path for folder in self.folders for path in folder.rglob("cgroup.procs")]
+        return sorted({int(word) for path in lists for word in _read(path).split()})
+
+    def kill(self) -> None:
+        """Kill all of them, and with the first process of a host everything else in it."""
+        deadline = monotonic() + 20
+        while alive := self.processes():
+            for pid in alive:
+                _kill(pid)
+            if monotonic() > deadline:
+                raise HarnessError(f"processes of {self._name} outlive a kill: {alive}")
+            sleep(0.05)
+
     def remove(self) -> None:
         """Remove the folders, innermost first; the kernel needs a moment after the last process."""
         deadline = monotonic() + 10
@@ -45,6 +65,37 @@ class ControlGroup:
                     if monotonic() > deadline:
                         raise
                     sleep(0.05)
+
+
+def _read(path: Path) -> str:
+    """Read a list of processes; a group that has just gone has none."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _kill(pid: int) -> None:
+    """Kill a process that may have ended already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def clear_up(machine: str) -> None:
+    """End an isolated host of this name, and remove what it leaves on this machine besides its root."""
+    group = ControlGroup(group_name(machine))
+    group.kill()
+    group.remove()
+    propagation = PROPAGATION / machine
+    if propagation.is_dir():
+        propagation.rmdir()
+
+
+def group_name(machine: str) -> str:
+    """Return the name of an isolated host's control group."""
+    return f"ragtrace-{machine}"
 
 
 def _innermost_first(folder: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .control_group import clear_up
 from .tools import HarnessError, cache_home, run_here
 
 DNS_SERVER = "192.0.2.53"
@@ -123,4 +124,5 @@ def _remove_if_abandoned(folder: Path) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
+        clear_up(folder.name)
         remove_tree(folder)

@@ -86,7 +86,7 @@ class Journey:
         self, name: str, version: str | None = None, change: Callable[[Path], None] | None = None
     ) -> Bundle:
         """Run the real builder: on the project as it is, or on a copy with another version and one change."""
-        argv = [sys.executable, "create_enterprise_offline.py", "build"]
+        argv = [str(Path(sys.executable).resolve()), "create_enterprise_offline.py", "build"]
         if version is not None:
             project = copy_project(self.folder / f"project-{name}", version)
             if change is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 
-from .control_group import ControlGroup
+from .control_group import ControlGroup, clear_up, group_name
 from .host_root import remove_tree
 from .tools import Completed, HarnessError, kill_group, run_here
 
@@ -24,6 +24,9 @@ PLAIN_ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
 }
+
+# However this process ends, the kernel ends its commands with it.
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 # Runs inside the host on its own interpreter: one request, everything about the reply as JSON.
 _HTTP_CLIENT = """
@@ -76,7 +79,7 @@ class IsolatedHost:
         self._nspawn: subprocess.Popen[str] | None = None
         self._leader = 0
         self._name = root.parent.name
-        self._group = ControlGroup(f"ragtrace-{self._name}")
+        self._group = ControlGroup(group_name(self._name))
 
     def __enter__(self) -> IsolatedHost:
         """Boot."""
@@ -103,14 +106,8 @@ class IsolatedHost:
             raise HarnessError("the isolated host is already up")
         argv = [
             *self._group.create(),
-            "setpriv",
-            "--pdeathsig",
-            "TERM",
-            "systemd-nspawn",
-            "--quiet",
-            "-D",
-            str(self.root),
-            "-b",
+            *("setpriv", "--pdeathsig", "TERM"),  # nspawn takes this as "power off"
+            *("systemd-nspawn", "--quiet", "-D", str(self.root), "-b"),
         ]
         argv += ["--private-network", "--register=no", "--keep-unit", "--console=read-only"]
         argv += ["--resolv-conf=off", "--timezone=off", f"--machine={self._name}"]
@@ -182,7 +179,7 @@ class IsolatedHost:
         """Run a command inside, with a plain environment of its own, and return how it ended."""
         if not self.running:
             raise HarnessError(f"the isolated host is not up: {list(argv)}")
-        outside = ["nsenter", "-t", str(self._leader), "-a", "env", "-i", "-C", cwd]
+        outside = [*WITH_US, "nsenter", "-t", str(self._leader), "-a", "env", "-i", "-C", cwd]
         outside += [f"{name}={value}" for name, value in {**PLAIN_ENVIRONMENT, **(env or {})}.items()]
         done = run_here([*outside, *argv], timeout=timeout, stdin=stdin)
         return Completed(tuple(argv), done.returncode, done.stdout, done.stderr, done.seconds)
@@ -245,23 +242,17 @@ class IsolatedHost:
         """Pull the plug: every process of the host dies at once, nothing is stopped in order."""
         if self._nspawn is None:
             return
-        first = _children(self._nspawn.pid) if self.running else []
-        for pid in first:
-            _kill(pid)
+        self._group.kill()
         try:
             self._nspawn.wait(10)
         except subprocess.TimeoutExpired:
             kill_group(self._nspawn)
             self._nspawn.wait()
-        _wait_until_dead(first, monotonic() + 20)
         self._forget()
 
     def _forget(self) -> None:
         """Clear up after the ended boot; the root stays for the next one."""
-        self._group.remove()
-        propagation = Path("/run/systemd/nspawn/propagate", self._name)
-        if propagation.is_dir():
-            propagation.rmdir()
+        clear_up(self._name)
         self._nspawn = None
         self._leader = 0
 
@@ -269,31 +260,6 @@ class IsolatedHost:
         """Stop if need be and remove the root."""
         self.kill()
         remove_tree(self.root)
-
-
-def _kill(pid: int) -> None:
-    """Kill a process that may have ended already."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _wait_until_dead(pids: Sequence[int], deadline: float) -> None:
-    """Wait for killed processes; process 1 of a namespace goes last, when all others in it are gone."""
-    while any(_alive(pid) for pid in pids):
-        if monotonic() > deadline:
-            raise HarnessError(f"processes of the isolated host outlive it: {list(pids)}")
-        sleep(0.05)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process still exists and is not merely waiting to be collected."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def _namespace(pid: int, kind: str) -> int:
