@@ -52,12 +52,12 @@ def next_versions(version: str) -> tuple[str, str]:
 
 
 def break_health(service: Path) -> None:
-    """Break the copy so that it starts, listens, and never becomes ready."""
-    _edit(service / READINESS_FILE, lambda text: text.replace(*READINESS_BROKEN, 1))
-
-
-READINESS_FILE = "src/ragtrace/entrypoints/http/app.py"
-READINESS_BROKEN = ("", "")
+    """Break the copy's HTTP application: it builds, installs, starts, and never answers that it is ready."""
+    _replace_once(
+        service / "src/ragtrace/entrypoints/http/app.py",
+        "    app = FastAPI(",
+        '    raise RuntimeError("broken on purpose by the isolated test")\n    app = FastAPI(',
+    )
 
 
 def _replace_once(path: Path, old: str, new: str) -> None:
