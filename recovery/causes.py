@@ -182,6 +182,16 @@ CAUSES: Tuple[Cause, ...] = (
         ),
     ),
     Cause(
+        "optional-tool",
+        ("TOOL-003",),
+        Text("선택 도구가 없음", "An optional tool is missing"),
+        Text("없어도 설치와 검증은 됩니다.", "Installation and verification work without it."),
+        Text(
+            "사람이 서명을 따로 검증하려면 OpenSSH를 설치하십시오.",
+            "A person who wants to verify signatures needs OpenSSH.",
+        ),
+    ),
+    Cause(
         "model-code",
         ("SEC-004",),
         Text("모델 폴더에 코드를 실행하는 파일", "Files that run code among the models"),

@@ -1,31 +1,34 @@
 """The service of the fake installation: small, but a real process that answers over real sockets."""
 
+from __future__ import annotations
+
 import json
 import os
 import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 HOME = Path(os.environ["RAGTRACE_HOME"])
 
 
-def facts():
+def facts() -> Any:
     return json.loads((HOME / "data" / "facts.json").read_text())
 
 
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, format, *args):
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
-    def send(self, status, body):
+    def send(self, status: int, body: object) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         now = facts()
         generation = now.get("generation") or os.environ.get("RAGTRACE_GENERATION", "")
         if self.path == "/healthz":
@@ -36,15 +39,22 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(404, {"error": "no"})
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         now = facts()
         items = [{"rsp_type": "R", "rsp_tit": "a", "rsp_data": "b"}] * now["sources"]
-        self.send(now["query_status"], {"status_code": now["query_status"], "result": "ok", "detail": "d",
-                                        "data_list": [*items, {"rsp_type": "A", "rsp_data": "answer"}]})
+        self.send(
+            now["query_status"],
+            {
+                "status_code": now["query_status"],
+                "result": "ok",
+                "detail": "d",
+                "data_list": [*items, {"rsp_type": "A", "rsp_data": "answer"}],
+            },
+        )
 
 
-def call_out():
+def call_out() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
         stranger.settimeout(1)
         try:
@@ -53,7 +63,7 @@ def call_out():
             pass
 
 
-def main():
+def main() -> int:
     words = sys.argv[1:]
     now = facts()
     if words[:1] == ["--help"]:

@@ -127,7 +127,14 @@ class Installation:
         """Write the receipt of the generation as it is now."""
         receipt.write(
             self.generation,
-            receipt.Receipt(self.name, self.digest, 1, "0.1.0", "2026-01-02T03:04:05Z", tuple(receipt.take(self.generation))),
+            receipt.Receipt(
+                self.name,
+                self.digest,
+                1,
+                "0.1.0",
+                "2026-01-02T03:04:05Z",
+                tuple(receipt.take(self.generation)),
+            ),
         )
 
     def facts(self, **changes: Any) -> None:

@@ -41,7 +41,9 @@ def hostile(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         ("HOS-011", Status.PASS),
     ],
 )
-def test_a_hostile_check_costs_only_its_own_result(hostile: dict[str, Result], identity: str, status: Status) -> None:
+def test_a_hostile_check_costs_only_its_own_result(
+    hostile: dict[str, Result], identity: str, status: Status
+) -> None:
     assert hostile[identity].status is status
 
 
@@ -107,7 +109,13 @@ def test_nothing_is_written_beside_the_code(repository: Path, tmp_path: Path) ->
     import sys
 
     done = subprocess.run(
-        [sys.executable, str(copy / "enterprise_validator.py"), "--prefix", str(tmp_path / "none"), "--quiet"],
+        [
+            sys.executable,
+            str(copy / "enterprise_validator.py"),
+            "--prefix",
+            str(tmp_path / "none"),
+            "--quiet",
+        ],
         capture_output=True,
         cwd="/",
         env={key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},

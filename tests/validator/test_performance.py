@@ -25,13 +25,17 @@ def relax(monkeypatch: pytest.MonkeyPatch, *, possible: bool) -> None:
 
 
 @pytest.mark.parametrize("item", performance.CHECKS, ids=lambda c: c.id)
-def test_within_the_expectation_passes(running: Installation, item: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_within_the_expectation_passes(
+    running: Installation, item: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     relax(monkeypatch, possible=True)
     assert status(item, running.subject()) is Status.PASS
 
 
 @pytest.mark.parametrize("item", performance.CHECKS, ids=lambda c: c.id)
-def test_slower_than_expected_warns(running: Installation, item: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slower_than_expected_warns(
+    running: Installation, item: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     relax(monkeypatch, possible=False)
     assert status(item, running.subject()) is Status.WARN
 
@@ -53,7 +57,10 @@ def test_a_prefix_that_cannot_be_written_skips(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_disk_test_leaves_nothing_behind_and_spares_the_generation(installation: Installation) -> None:
     before = sorted(installation.root.rglob("*"))
-    assert str(installation.root / "data" / "cache") in run(performance.disk_rate, installation.subject()).measured
+    assert (
+        str(installation.root / "data" / "cache")
+        in run(performance.disk_rate, installation.subject()).measured
+    )
     assert sorted(installation.root.rglob("*")) == before
 
 

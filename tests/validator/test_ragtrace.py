@@ -104,7 +104,9 @@ def test_a_part_that_is_not_ready_fails_and_is_named(running: Installation) -> N
         ({"documents": 2}, Status.UNKNOWN),
     ],
 )
-def test_index_and_records_are_compared(installation: Installation, answer: dict[str, Any], expected: Status) -> None:
+def test_index_and_records_are_compared(
+    installation: Installation, answer: dict[str, Any], expected: Status
+) -> None:
     installation.facts(status=answer)
     assert status(ragtrace.consistent, installation.subject()) is expected
 

@@ -110,7 +110,9 @@ def test_without_a_process_there_is_nothing_to_inspect(installation: Installatio
     assert status(security.offline_switches, installation.subject()) is Status.SKIP
 
 
-def test_a_process_that_may_not_be_seen_is_unknown(running: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_may_not_be_seen_is_unknown(
+    running: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(procfs, "environment", lambda pid: None)
     monkeypatch.setattr(procfs, "socket_inodes", lambda pid: None)
     assert status(security.offline_switches, running.subject()) is Status.UNKNOWN
@@ -122,7 +124,9 @@ def test_each_hardening_setting_is_missed(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     unit = tmp_path / "ragtrace.service"
-    unit.write_text("\n".join(line for line in HARDENED.splitlines() if not missing or not line.startswith(missing)))
+    unit.write_text(
+        "\n".join(line for line in HARDENED.splitlines() if not missing or not line.startswith(missing))
+    )
     monkeypatch.setattr(security, "unit_path", lambda subject: unit)
     outcome = run(security.unit_hardening, installation.subject())
     assert outcome.status is (Status.WARN if missing else Status.PASS)
@@ -153,7 +157,9 @@ def sign(installation: Installation, folder: Path) -> str:
     return "builder " + " ".join(key.with_suffix(".pub").read_text().split()[:2]) + "\n"
 
 
-needs_ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen makes the signature")
+needs_ssh_keygen = pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None, reason="ssh-keygen makes the signature"
+)
 
 
 @needs_ssh_keygen
@@ -197,7 +203,7 @@ def tracer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "strace" and shutil.which("strace") is None:
         pytest.skip("strace is not on this host")
     if request.param != "strace":
-        monkeypatch.setattr(outbound.shutil, "which", lambda name: None)
+        monkeypatch.setattr(shutil, "which", lambda name: None)
     return str(request.param)
 
 
@@ -224,15 +230,21 @@ def test_traced_calls_are_told_apart() -> None:
         '7 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("10.0.0.2")}, 16) = -1',
         '7 connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
         '7 connect(3, {sa_family=AF_UNIX, sun_path="/run/nscd"}, 110) = -1',
-        '7 connect(3, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), '
+        "7 connect(3, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), "
         'inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = -1',
         '7 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("9.9.9.9")}, 16) = 1',
         '7 sendto(3, "x", 1, 0, NULL, 0) = 1',
     ]
-    assert outbound.outbound_calls(lines) == ["connect 10.0.0.2 53", "connect 2001:db8::1 443", "sendto 9.9.9.9 53"]
+    assert outbound.outbound_calls(lines) == [
+        "connect 10.0.0.2 53",
+        "connect 2001:db8::1 443",
+        "sendto 9.9.9.9 53",
+    ]
 
 
-def test_an_open_connection_to_another_host_is_seen(running: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_connection_to_another_host_is_seen(
+    running: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
     planted = procfs.Socket("10.0.0.1", 40000, "10.0.0.2", 443, procfs.SYN_SENT, inode)
     monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])

@@ -64,7 +64,11 @@ def test_without_a_manifest_there_is_nothing_to_compare(tmp_path: Path) -> None:
     ],
 )
 def test_cpu_is_judged_by_cores_and_instructions(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: frozenset[str] | None, cores: int, expected: Status
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    flags: frozenset[str] | None,
+    cores: int,
+    expected: Status,
 ) -> None:
     monkeypatch.setattr(facts, "cpu_flags", lambda: flags)
     monkeypatch.setattr(facts, "usable_cpus", lambda: cores)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.validator.fakes import Installation, run, status
+from tests.validator.fakes import Installation, free_port, run, status
 from validator.checks import tools
 from validator.model import Status
 from validator.subject import Subject
@@ -30,7 +30,9 @@ def test_uv_without_an_execute_bit_is_tried_as_a_copy(tmp_path: Path) -> None:
     assert status(tools.uv_runs, bundle_with_uv(tmp_path, "#!/bin/sh\necho uv 9.9\n", 0o644)) is Status.PASS
 
 
-@pytest.mark.parametrize("script", ["#!/bin/sh\nexit 3\n", "\x7fELF broken", "#!/bin/sh\necho something else\n"])
+@pytest.mark.parametrize(
+    "script", ["#!/bin/sh\nexit 3\n", "\x7fELF broken", "#!/bin/sh\necho something else\n"]
+)
 def test_uv_that_does_not_start_fails(tmp_path: Path, script: str) -> None:
     assert status(tools.uv_runs, bundle_with_uv(tmp_path, script)) is Status.FAIL
 
@@ -76,7 +78,7 @@ def test_a_missing_ssh_keygen_is_a_skip(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_one_service_process_passes_and_two_fail(running: Installation) -> None:
     assert status(tools.one_service, running.subject()) is Status.PASS
     first = running.port
-    running.port = __import__("tests.validator.fakes", fromlist=["free_port"]).free_port()
+    running.port = free_port()
     with running.serving():
         outcome = run(tools.one_service, running.subject())
     running.port = first

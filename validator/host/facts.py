@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import re
@@ -82,7 +83,7 @@ def _number(path: Path) -> Optional[int]:
 
 def _memory_elsewhere() -> Tuple[int, int]:
     try:
-        import psutil
+        psutil = importlib.import_module("psutil")
     except ImportError:
         return 0, 0
     memory = psutil.virtual_memory()
