@@ -73,6 +73,8 @@ def main() -> int:
             print("unknown key: " + now["unknown_key"], file=sys.stderr)
             return 2
         print(json.dumps({"server": {}}))
+    elif words[:2] == ["documents", "list"]:
+        print(json.dumps({"total": 2, "documents": [{"title": "휴가 규정"}]}))
     elif words[:1] == ["status"]:
         print(json.dumps(now["status"]))
     elif words[:1] == ["ask"]:

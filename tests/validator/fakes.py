@@ -33,7 +33,7 @@ HEALTHY: dict[str, Any] = {
     "unknown_key": "",
     "call_out": False,
     "generation": "",
-    "status": {"documents": 2, "chunks": 5, "indexed_chunks": 5, "consistent": True},
+    "status": {"documents": 2, "chunks": 5, "index_chunks": 5, "index_in_step": True},
 }
 
 

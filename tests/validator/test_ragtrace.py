@@ -98,9 +98,9 @@ def test_a_part_that_is_not_ready_fails_and_is_named(running: Installation) -> N
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ({"documents": 2, "chunks": 5, "indexed_chunks": 4}, Status.FAIL),
-        ({"documents": 2, "chunks": 5, "indexed_chunks": 5, "consistent": False}, Status.FAIL),
-        ({"consistent": True}, Status.PASS),
+        ({"documents": 2, "chunks": 5, "index_chunks": 4}, Status.FAIL),
+        ({"documents": 2, "chunks": 5, "index_chunks": 5, "index_in_step": False}, Status.FAIL),
+        ({"index_in_step": True}, Status.PASS),
         ({"documents": 2}, Status.UNKNOWN),
     ],
 )

@@ -24,7 +24,7 @@ SEEDED = frozenset({"pip", "setuptools", "wheel", "uv"})
     PACKAGES,
     Text("영수증과 파일 일치", "Files agree with the receipt"),
     severity=Severity.CRITICAL,
-    timeout_s=60,
+    timeout_s=300,
     needs_installation=True,
     own_process=True,
 )

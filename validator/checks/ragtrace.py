@@ -200,13 +200,13 @@ def consistent(subject: Subject) -> Outcome:
 
 def index_facts(status: Dict[str, Any]) -> Optional[Tuple[str, str, bool]]:
     """Return measured, expected and whether index and records agree, from ``ragtrace status --json``."""
-    told = status.get("consistent")
-    chunks, indexed = status.get("chunks"), status.get("indexed_chunks")
+    told = status.get("index_in_step")
+    chunks, indexed = status.get("chunks"), status.get("index_chunks")
     if isinstance(chunks, int) and isinstance(indexed, int):
         agree = chunks == indexed and told is not False
         return f"{indexed} indexed", f"{chunks} recorded", agree
     if isinstance(told, bool):
-        return f"consistent: {told}", "consistent: True", told
+        return f"in step: {told}", "in step: True", told
     return None
 
 
@@ -267,11 +267,17 @@ def ask_question(subject: Subject, *, timeout_s: float, text: str = "") -> http.
 
 def probe_question(subject: Subject) -> str:
     """Return a question the documents can answer: the title of one of them, else a general one."""
-    status = _status(subject)
-    titles = status.get("sample_titles") if status else None
-    if isinstance(titles, list) and titles and isinstance(titles[0], str):
-        return titles[0][:200]
-    return QUESTION
+    if "question" not in subject.remembered:
+        done = commands.run_service(subject, ["documents", "list", "--limit", "1", "--json"], timeout_s=12)
+        subject.remembered["question"] = _title(_json_object(done.output)) or QUESTION
+    return str(subject.remembered["question"])
+
+
+def _title(listing: Optional[Dict[str, Any]]) -> str:
+    documents = listing.get("documents") if listing else None
+    first = documents[0] if isinstance(documents, list) and documents else None
+    title = first.get("title") if isinstance(first, dict) else None
+    return title[:200] if isinstance(title, str) else ""
 
 
 def answer_kinds(body: Dict[str, Any]) -> List[str]:
