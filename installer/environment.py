@@ -16,7 +16,7 @@ from bundle.text import Text
 from bundle.verify import VerifiedBundle
 
 from .children import minimal_environment, run_tied, tail
-from .filesystem import make_directory, remove_tree
+from .filesystem import make_directory, remove_file, remove_tree
 from .receipt import Entry
 
 # A generation is immutable: Python must not write bytecode into it. The service gets a cache folder by
@@ -86,6 +86,8 @@ def build(
         scratch,
         descriptors,
     )  # fmt: skip
+    # uv's lock of the environment stays behind, writable by everybody; a finished generation needs none.
+    remove_file(venv / ".lock")
     for packages in site_packages(venv):
         (packages / STARTUP_NAME).write_text(STARTUP, encoding="ascii")
 
