@@ -31,6 +31,10 @@ class Accepted:
         return Accepted(True, max(self.highest_sequence, sequence), (*others, generation), transaction)
 
 
+# Nobody can say what was accepted.
+UNKNOWN = Accepted()
+
+
 def read(prefix: Prefix) -> Accepted:
     """Return the record; an unknown one where it is missing or damaged."""
     try:
@@ -39,7 +43,7 @@ def read(prefix: Prefix) -> Accepted:
         sequence = int(document["highest_sequence"])
         transaction = str(document["transaction"])
     except (FileNotFoundError, NotADirectoryError, sealed.Damaged, KeyError, TypeError, ValueError):
-        return Accepted()
+        return UNKNOWN
     return Accepted(True, sequence, tuple(n for n in names if GENERATION_NAME.match(n)), transaction)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from typing import Any
 
 from .journal import append_line
 from .paths import Prefix
@@ -21,7 +20,7 @@ def actor() -> str:
     return f"{caller} (sudo {name})" if caller else name
 
 
-def record(prefix: Prefix, action: str, outcome: str, **facts: Any) -> None:
+def record(prefix: Prefix, action: str, outcome: str, **facts: object) -> None:
     """Append one entry.
 
     Raises:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
 _KEPT = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER", "LOGNAME")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,7 +25,7 @@ def run_tied(
     environment: Mapping[str, str],
     output: Path,
     descriptors: Sequence[int] = (),
-    **options: Any,
+    cwd: str = "",
 ) -> int:
     """Run a program to its end and return its exit status; its output goes to a file.
 
@@ -36,7 +36,7 @@ def run_tied(
     with open(output, "wb") as stream:
         process = subprocess.Popen(
             list(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=tuple(descriptors), preexec_fn=_tie(), **options,
+            start_new_session=True, pass_fds=tuple(descriptors), preexec_fn=_tie(), cwd=cwd or None,
         )  # fmt: skip
         try:
             return process.wait()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Sequence
+from typing import TYPE_CHECKING, NoReturn, Optional, Sequence
 
 from bundle.errors import InternalError, PreflightError, RagTraceError, UsageProblem
 from bundle.text import Text, choose_language
@@ -53,7 +54,7 @@ HELP = {
 class _Parser(argparse.ArgumentParser):
     """Raises instead of exiting, so that usage errors look like every other error."""
 
-    def error(self, message: str) -> Any:
+    def error(self, message: str) -> NoReturn:
         raise UsageProblem(
             Text(f"명령이 잘못되었습니다: {message}", f"wrong command: {message}"),
             hint=Text("install.py --help", "install.py --help"),
@@ -295,10 +296,10 @@ def _report(done: Done, prefix: Prefix, console: Console) -> None:
     ko = [f"{title.ko}: RAGTrace {done.version} ({done.generation}), {prefix.root}, {done.seconds:.1f}초"]
     en = [f"{title.en}: RAGTrace {done.version} ({done.generation}) at {prefix.root}, {done.seconds:.1f} s"]
     if url and service is not None and service.enabled:
-        ask = f'{prefix.root}/current/venv/bin/ragtrace ask "…"'
+        ask = shlex.quote(f"{prefix.root}/current/venv/bin/ragtrace") + ' ask "…"'
         ko += [f"  서비스: {url} ({service.manager})", f"  질문:   {ask}"]
         en += [f"  service: {url} ({service.manager})", f"  ask:     {ask}"]
-    tools = f"{prefix.root}/current/tools/04_Scripts/install.py"
+    tools = shlex.quote(f"{prefix.root}/current/tools/04_Scripts/install.py")
     ko += [f"  상태:   python3 {tools} --status", f"  되돌리기: python3 {tools} --rollback"]
     en += [f"  state:   python3 {tools} --status", f"  go back: python3 {tools} --rollback"]
     console.report(Text("\n".join(ko), "\n".join(en)), document)

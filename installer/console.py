@@ -32,8 +32,11 @@ class Console:
 
     def stage(self, number: int, total: int, title: Text, size: int = 0) -> None:
         """Say that a stage begins."""
-        amount = f" ({human_size(size)})" if size else ""
-        self._talk(f"[{number}/{total}] {title.to(self.lang)}{amount}")
+        self.announce(Text(f"[{number}/{total}] {title.ko}", f"[{number}/{total}] {title.en}"), size)
+
+    def announce(self, title: Text, size: int = 0) -> None:
+        """Say that something outside the numbered stages begins."""
+        self._talk(title.to(self.lang) + (f" ({human_size(size)})" if size else ""))
 
     def note(self, text: Text) -> None:
         """Say something in passing."""

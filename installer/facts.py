@@ -61,26 +61,31 @@ class HostFacts:
     port_problem: str
 
 
-def gather(prefix: Path, pythons: Sequence[str], chosen: str, host: str, port: int) -> HostFacts:
+def gather(
+    prefix: Path, pythons: Sequence[str], chosen: str, shared: bool, host: str, port: int
+) -> HostFacts:
     """Look at the host.
 
     Args:
         prefix: where the installation is to go.
         pythons: wanted interpreter versions, ``X.Y``, best first.
         chosen: an interpreter the operator named, or nothing.
+        shared: a service user of its own will have to reach the interpreter.
         host: the address the service is to listen at; empty for none.
         port: its port.
     """
     libc, version = libc_of_host()
+    euid = os.geteuid() if hasattr(os, "geteuid") else -1
+    systemd = Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None
     return HostFacts(
         os=_SYSTEMS.get(sys.platform, sys.platform),
         arch=_ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower()),
         libc=libc,
         libc_version=version,
-        euid=os.geteuid() if hasattr(os, "geteuid") else -1,
+        euid=euid,
         memory_mb=memory_mb(),
-        systemd=Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None,
-        pythons=tuple(find_pythons(pythons, chosen)),
+        systemd=systemd,
+        pythons=tuple(find_pythons(pythons, chosen, shared and systemd and euid == 0)),
         prefix=look_at(prefix),
         port_problem=probe_port(host, port) if host else "",
     )
@@ -107,10 +112,10 @@ def memory_mb() -> int:
         return 0
 
 
-def find_pythons(wanted: Sequence[str], chosen: str = "") -> Iterator[Interpreter]:
+def find_pythons(wanted: Sequence[str], chosen: str = "", shared: bool = False) -> Iterator[Interpreter]:
     """Yield CPython interpreters of the host with a wanted version, in the order of `wanted`.
 
-    With `chosen`, only that one is looked at (whatever its version: preflight judges).
+    The search ends with the first that will do. With `chosen`, only that one is looked at (whatever its version: preflight judges).
     """
     if chosen:
         found = probe(chosen)
@@ -119,7 +124,7 @@ def find_pythons(wanted: Sequence[str], chosen: str = "") -> Iterator[Interprete
         return
     by_version: dict[str, Interpreter] = {}
     for candidate in _candidates(wanted):
-        if all(version in by_version and by_version[version].reachable for version in wanted):
+        if any(version in by_version and (by_version[version].reachable or not shared) for version in wanted):
             break
         found = probe(candidate)
         if found is not None and found.version in wanted:

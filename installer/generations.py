@@ -46,7 +46,7 @@ def discard(prefix: Prefix, name: str) -> None:
 
 def used_digests(prefix: Prefix) -> set[str]:
     """Return the digests of every file in every release."""
-    digests = set()
+    digests: set[str] = set()
     for name in generation_names(prefix):
         try:
             entries = receipt.read(prefix.generation(name)).entries

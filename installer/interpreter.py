@@ -6,7 +6,7 @@ import hashlib
 import os
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Optional
+from typing import IO, Optional, cast
 
 from bundle import limits
 from bundle.errors import IntegrityError
@@ -57,9 +57,9 @@ def unpack(archive: Path, entry: FileEntry, destination: Path) -> None:
             raise _refusal("the archive changed while it was read", archive)
 
 
-def _as_stream(reader: Any) -> Any:
+def _as_stream(reader: _Hashing) -> IO[bytes]:
     # tarfile's stream mode needs nothing but read().
-    return reader
+    return cast("IO[bytes]", reader)
 
 
 def _refusal(reason: str, where: Path) -> IntegrityError:

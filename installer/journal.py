@@ -54,7 +54,7 @@ class Journal:
         self.operation = operation
         self.failure: Optional[OSError] = None
 
-    def begin(self, **facts: Any) -> None:
+    def begin(self, **facts: object) -> None:
         """Note that the run begins to change things; a long journal is started anew."""
         try:
             if self.path.exists() and self.path.stat().st_size > ROTATE_BYTES:
@@ -63,7 +63,7 @@ class Journal:
             self.failure = error
         self.note("begin", **facts)
 
-    def note(self, event: str, **facts: Any) -> None:
+    def note(self, event: str, **facts: object) -> None:
         """Append one event."""
         record = {
             "event": event,

@@ -62,7 +62,7 @@ def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Consol
     """Verify a bundle with a stage line and a percentage; nothing is written."""
     total = sum(entry.stat().st_size for entry in root.rglob("*") if entry.is_file()) if root.is_dir() else 0
     title = Text("번들 검증 (서명과 모든 파일)", "verify the bundle (signature and every file)")
-    console.stage(0, 0, title, total)
+    console.announce(title, total)
     return open_bundle(
         root, anchors, allow_unverified_origin=allow_unverified, on_bytes=console.progress(title, total)
     )
@@ -115,7 +115,7 @@ def decide(prefix: Prefix, bundle: VerifiedBundle, request: Request) -> Decision
     state = replace(state, running=status.generation if status.running else "")
     host, port = _address(manifest, state, request)
     pythons = () if _built(bundle, state) else manifest.target.pythons
-    found = facts.gather(prefix.root, pythons, request.python, host, port)
+    found = facts.gather(prefix.root, pythons, request.python, request.manager != "process", host, port)
     plan = plan_install(found, manifest, bundle.digest, state, request)
     preflight.check_policy(manifest, plan, state, request)
     preflight.require(preflight.check_host(found, manifest, state, plan, request), str(prefix.root))
@@ -242,6 +242,10 @@ def rollback(prefix: Prefix, wanted: str, console: Console) -> Done:
     begun = time.monotonic()
     with opened(prefix, console) as lock:
         state = read_state(prefix)
+        if state.pointer is not None and wanted and state.pointer.generation.startswith(wanted):
+            name = state.pointer.generation
+            version = manifest_of(prefix, name).version
+            return Done("none", name, version, state.service, time.monotonic() - begun)
         target = choose_release(state, wanted)
         manifest = manifest_of(prefix, target)
         plan = plan_rollback(prefix, state, target, manifest)

@@ -127,7 +127,7 @@ def restore_settings(prefix: Prefix, committed: str) -> bool:
     except sealed.Damaged:
         # Written atomically, so only a damaged disk brings us here; the files as they are will have to do.
         document = {"transaction": committed}
-    restored = document["transaction"] != committed
+    restored = bool(document["transaction"] != committed)
     if restored:
         for path, name in ((prefix.settings, "env"), (prefix.service, "service")):
             text = document[name]

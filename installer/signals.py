@@ -18,8 +18,14 @@ def _raise(number: int, frame: Optional[FrameType]) -> None:
     raise Stopped(signal.Signals(number).name)
 
 
+def _nothing(number: int, frame: Optional[FrameType]) -> None:
+    """Be a handler, because SIG_IGN would be inherited: a service started meanwhile could not be stopped."""
+
+
 def _numbers() -> list[signal.Signals]:
-    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    """Return the signals to handle; one that the caller ignores (nohup) stays ignored."""
+    known = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -36,7 +42,7 @@ def listening() -> Iterator[None]:
 @contextmanager
 def shielded() -> Iterator[None]:
     """Ignore the signals for the duration: putting things back must not be interrupted half-way."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _numbers()}
+    before = {number: signal.signal(number, _nothing) for number in _numbers()}
     try:
         yield
     finally:

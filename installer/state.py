@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from . import accepted as accepted_record
 from . import pointer as pointers
 from . import receipt, sealed, settings
-from .accepted import Accepted
+from .accepted import UNKNOWN, Accepted
 from .paths import GENERATION_NAME, Prefix
 from .pointer import Pointer
 from .settings import ServiceSettings
@@ -22,7 +22,7 @@ class InstallationState:
     pointer: Pointer | None = None
     pointer_damaged: bool = False
     complete: tuple[str, ...] = ()
-    accepted: Accepted = Accepted()
+    accepted: Accepted = UNKNOWN
     service: ServiceSettings | None = None
     configured: bool = False
     pinned: bool = False

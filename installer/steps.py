@@ -25,7 +25,7 @@ from .hosts.interface import ServiceDefinition, ServiceHost
 from .paths import Prefix
 from .plan import Plan, destination
 from .pointer import Pointer
-from .provision import Provision
+from .provision import Provision, undo_note
 from .service import define
 from .settings import ServiceSettings
 from .transaction import Step
@@ -332,6 +332,7 @@ class Accept(_Step):
                 write_atomic(prefix.allowed_signers, pinned, 0o644)
         record = accepted.read(prefix).after(plan.generation, plan.sequence, self.context.transaction)
         accepted.write(prefix, record)
+        remove_file(undo_note(prefix))
 
     def undo(self) -> None:
         """Put both files back."""

@@ -64,7 +64,7 @@ def run(
             journal.note("step", step=plan.name)
             begun.append((plan, step))
             step.apply()
-    except BaseException as cause:  # noqa: BLE001 - whatever happened, what was begun is put back
+    except BaseException as cause:
         with shielded():
             if is_full(cause):
                 make_room()

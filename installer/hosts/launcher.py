@@ -8,12 +8,15 @@ by its exit status, after the exec: 0 started, 3 lock held by another, 4 the pro
 Arguments: lock file, generation, log file, then the command. The environment is passed on as it is.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
+import signal
 import sys
 
 
-def main(arguments):  # type: (list[str]) -> int
+def main(arguments: list[str]) -> int:
     """Start the service and return the exit status."""
     lock, generation, log, command = arguments[0], arguments[1], arguments[2], arguments[3:]
     reader, writer = os.pipe()
@@ -28,10 +31,12 @@ def main(arguments):  # type: (list[str]) -> int
     return 0
 
 
-def become(lock, generation, log, command, writer):  # type: (str, str, str, list[str], int) -> int
+def become(lock: str, generation: str, log: str, command: list[str], writer: int) -> int:
     """Take the lock, then execute; only returns after a failure, which it has reported to `writer`."""
     try:
         os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

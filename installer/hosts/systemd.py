@@ -33,7 +33,7 @@ Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[bytes]"]
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        list(command), stdin=subprocess.DEVNULL, capture_output=True,
         env=minimal_environment({}), timeout=180, check=False,
     )  # fmt: skip
 

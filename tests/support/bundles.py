@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 HERE = "%d.%d" % sys.version_info[:2]
 
 # serve: healthy answers; unhealthy answers 503 at /readyz; crash ends at once; silent never listens.
-SERVICE = '''
+SERVICE = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -82,7 +82,7 @@ def main():
 
 
 sys.exit(main())
-'''
+"""
 
 
 @dataclass(frozen=True)

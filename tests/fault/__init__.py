@@ -1,0 +1,1 @@
+"""Kill and fail the installer at every operation that changes anything."""
