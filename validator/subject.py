@@ -199,26 +199,42 @@ class Subject:
             return {}
 
     @cached_property
+    def settings_hidden(self) -> bool:
+        """Tell whether there is a ``config/.env`` that this user may not read."""
+        try:
+            return not os.access(self.prefix / "config" / ".env", os.R_OK) and self.generation is not None
+        except OSError:
+            return True
+
+    @cached_property
+    def noted(self) -> Dict[str, Any]:
+        """Return what the installer noted about the service (``state/service.json``); nothing if unreadable."""
+        try:
+            return read_json_object(self.prefix / "state" / "service.json")
+        except Unreadable:
+            return {}
+
+    @cached_property
     def service_name(self) -> str:
         """Return the name of the systemd unit: as given, else as the installer noted it."""
         if self._service_name:
             return self._service_name
-        try:
-            noted = read_json_object(self.prefix / "state" / "service.json").get("name")
-        except Unreadable:
-            noted = None
+        noted = self.noted.get("name")
         return noted if isinstance(noted, str) and _UNIT_NAME.match(noted) else "ragtrace"
 
     @cached_property
     def service(self) -> Service:
-        """Return how the service is started and reached: the settings win over the manifest."""
+        """Return how the service is started and reached: the settings win, then the installer's note."""
         spec = self.manifest.service if self.manifest is not None else None
         base = Service()
-        port = self.settings.get("RAGTRACE_SERVER_PORT", "")
+        host, number = self.noted.get("host"), self.noted.get("port")
+        noted_port = str(number) if isinstance(number, int) else ""
+        port = self.settings.get("RAGTRACE_SERVER_PORT") or noted_port
+        noted_host = host if isinstance(host, str) else ""
         return Service(
             spec.module if spec else base.module,
             tuple(spec.arguments) if spec else base.arguments,
-            self.settings.get("RAGTRACE_SERVER_HOST") or (spec.host if spec else base.host),
+            self.settings.get("RAGTRACE_SERVER_HOST") or noted_host or (spec.host if spec else base.host),
             int(port) if port.isdigit() else (spec.port if spec else base.port),
             spec.health_path if spec else base.health_path,
         )

@@ -47,6 +47,9 @@ def run_check(item: Check, subject: Subject) -> Dict[str, Any]:
         return _nothing_to_look_at(subject).to_wire()
     try:
         return item.function(subject).to_wire()
+    except PermissionError as error:
+        what = Text(f"볼 권한이 없습니다: {error.filename}", f"not permitted to see: {error.filename}")
+        return Outcome(Status.UNKNOWN, what, measured=error.strerror or "").to_wire()
     except MemoryError:
         what = Text("검사가 메모리 한도를 넘었습니다", "the check went over its memory limit")
         return Outcome(Status.ERROR, what, expected=f"<= {item.memory_mb} MiB").to_wire()

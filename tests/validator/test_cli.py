@@ -142,6 +142,45 @@ def test_whatever_is_unreadable_there_is_a_report_and_no_traceback(
     assert "Traceback" not in file.read_text()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user to look without permission")
+def test_a_user_without_permission_gets_unknown_not_a_verdict(
+    installation: Installation, tmp_path: Path
+) -> None:
+    for name in ("config", "data", "state"):
+        (installation.root / name).chmod(0o700)
+    for folder in installation.root.parents:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o711)
+    repository = Path(__file__).resolve().parents[2]
+    copy = tmp_path / "code"
+    for name in ("validator", "bundle"):
+        shutil.copytree(repository / name, copy / name)
+    shutil.copy(repository / "enterprise_validator.py", copy)
+    interpreter = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if interpreter is None:
+        pytest.skip("no interpreter that another user may run")
+    done = subprocess.run(
+        [
+            interpreter,
+            str(copy / "enterprise_validator.py"),
+            "--prefix",
+            str(installation.root),
+            "--format",
+            "json",
+        ],
+        capture_output=True,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd="/",
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    assert done.returncode == 5, [r for r in report["validation_results"] if r["raw_status"] == "fail"]
+    assert report["overall_status"] == "WARNING"
+    assert "Traceback" not in done.stderr.decode()
+
+
 OLDEST = shutil.which(
     "python3.9", path=os.pathsep.join(map(str, Path.home().glob(".pyenv/versions/3.9*/bin")))
 )

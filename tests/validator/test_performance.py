@@ -41,7 +41,7 @@ def test_slower_than_expected_warns(
 
 
 def test_a_package_that_cannot_be_imported_is_unknown(installation: Installation) -> None:
-    (installation.site / "ragtrace" / "__main__.py").write_text("raise ImportError\n")
+    (installation.site / "ragtrace" / "__init__.py").write_text("raise ImportError\n")
     assert status(performance.import_time, installation.subject()) is Status.UNKNOWN
 
 

@@ -118,6 +118,12 @@ def running(subject: Subject) -> Outcome:
     reply = http.ask(subject, "GET", subject.service.health_path)
     place = f"http://{subject.service.host}:{subject.service.port}{subject.service.health_path}"
     wanted = subject.generation.name if subject.generation else ""
+    if reply.status == 0 and subject.settings_hidden:
+        what = Text(
+            "config/.env를 읽을 수 없어 주소를 모릅니다",
+            "its address is in config/.env, which cannot be read",
+        )
+        return unknown(what, measured=reply.problem, expected=place)
     if reply.status != 200:
         what = Text("서비스가 응답하지 않습니다", "the service does not answer")
         why = Text(
