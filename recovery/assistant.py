@@ -108,7 +108,8 @@ class Assistant:
         except OSError as error:
             done = Done(False, str(error))
         record(self._subject.prefix, action.id, "done" if done.ok else "failed", item.ids)
-        self._labelled(APPLIED if done.ok else FAILED, Text(done.detail, done.detail))
+        ending = APPLIED if done.ok else FAILED
+        self._talk.line("    " + ": ".join(filter(None, (ending.to(self._lang), done.detail))))
         return True
 
     def _conclude(self, diagnosis: Diagnosis, concerned: Sequence[str]) -> int:

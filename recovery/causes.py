@@ -95,7 +95,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "not-serving",
-        ("RAG-004", "RAG-005", "TOOL-002", "TOOL-004", "SEC-005", "SEC-006", "PERF-005"),
+        ("RAG-004", "RAG-005", "TOOL-002", "RAG-008", "SEC-005", "SEC-006", "PERF-005"),
         Text("서비스가 멈췄거나 잘못 시작됨", "The service is stopped, or was started wrongly"),
         Text(
             "서비스가 응답하지 않거나, 설치 프로그램이 정한 환경 밖에서 실행 중입니다.",

@@ -84,7 +84,7 @@ REMEDIES: Dict[str, Remedy] = {
     ),
     "fix-permissions": Remedy(
         Text("설정 파일을 소유자만 읽게 하십시오", "make the configuration readable by its owner only"),
-        "chmod 600 {prefix}/config/.env && chmod 700 {prefix}/config",
+        "chmod 600 {prefix}/config/.env && chmod -R go-w {prefix}/config",
     ),
     "close-writing": Remedy(
         Text("다른 사용자의 쓰기 권한을 없애십시오", "take the right to write away from other users"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
 
-from tests.validator.fakes import HEALTHY, Installation, run, status
+from tests.validator.fakes import HEALTHY, Installation, free_port, run, status
 from validator.checks import ragtrace
 from validator.model import Status
 from validator.subject import Subject
@@ -130,3 +131,15 @@ def test_a_question_needs_an_answer_and_sources(
 ) -> None:
     running.facts(**changes)
     assert status(ragtrace.one_question, running.subject()) is expected
+
+
+def test_one_service_process_passes_and_two_fail(running: Installation) -> None:
+    assert status(ragtrace.one_service, running.subject()) is Status.PASS
+    first = running.port
+    running.port = free_port()
+    with running.serving():
+        outcome = run(ragtrace.one_service, running.subject())
+    running.port = first
+    assert outcome.status is Status.FAIL
+    assert outcome.measured.count("pid") == 2
+    assert str(os.getpid()) not in outcome.measured

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.validator.fakes import Installation, free_port, run, status
+from tests.validator.fakes import Installation, run, status
 from validator.checks import tools
 from validator.model import Status
 from validator.subject import Subject
@@ -73,15 +72,3 @@ def test_a_missing_ssh_keygen_is_a_skip(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert status(tools.ssh_keygen, Subject(tmp_path)) is Status.PASS
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert status(tools.ssh_keygen, Subject(tmp_path)) is Status.SKIP
-
-
-def test_one_service_process_passes_and_two_fail(running: Installation) -> None:
-    assert status(tools.one_service, running.subject()) is Status.PASS
-    first = running.port
-    running.port = free_port()
-    with running.serving():
-        outcome = run(tools.one_service, running.subject())
-    running.port = first
-    assert outcome.status is Status.FAIL
-    assert outcome.measured.count("pid") == 2
-    assert str(os.getpid()) not in outcome.measured

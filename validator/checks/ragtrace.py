@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from bundle.hashing import sha256_file
 from bundle.text import Text
-from validator.host import commands, http
+from validator.host import commands, http, procfs
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
 from validator.names import listed
 from validator.subject import Subject, Unreadable, read_pointer
@@ -221,12 +221,12 @@ def index_facts(status: Dict[str, Any]) -> Optional[Tuple[str, str, bool]]:
     RAGTRACE,
     Text("실제 질문 하나", "One real question"),
     severity=Severity.CRITICAL,
-    timeout_s=30,
+    timeout_s=45,
     needs_installation=True,
 )
 def one_question(subject: Subject) -> Outcome:
     """A question over ``POST /query`` is answered, with sources when there are documents."""
-    reply = ask_question(subject, timeout_s=28)
+    reply = first_with_sources(subject)
     if reply.status == 0 and http.ask(subject, "GET", subject.service.health_path).status == 0:
         return skipped(NOT_RUNNING)
     kinds = answer_kinds(reply.body)
@@ -265,25 +265,36 @@ def ask_question(subject: Subject, *, timeout_s: float, text: str = "") -> http.
         "qry_id": f"validator-{os.getpid()}-{time.time_ns()}",
         "user_id": "validator",
         "page_id": "validator",
-        "qry_contents": text or probe_question(subject),
+        "qry_contents": text or probe_questions(subject)[0],
         "qry_time": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     return http.ask(subject, "POST", "/query", body, timeout_s=timeout_s)
 
 
-def probe_question(subject: Subject) -> str:
-    """Return a question the documents can answer: the title of one of them, else a general one."""
-    if "question" not in subject.remembered:
-        done = commands.run_service(subject, ["documents", "list", "--limit", "1", "--json"], timeout_s=12)
-        subject.remembered["question"] = _title(_json_object(done.output)) or QUESTION
-    return str(subject.remembered["question"])
+def first_with_sources(subject: Subject) -> http.Reply:
+    """Ask one question after the other until an answer has sources; return that answer, else the last."""
+    reply = http.Reply(0, {}, "", 0.0)
+    for text in probe_questions(subject):
+        reply = ask_question(subject, timeout_s=9, text=text)
+        if reply.status != 200 or "R" in answer_kinds(reply.body):
+            break
+    return reply
 
 
-def _title(listing: Optional[Dict[str, Any]]) -> str:
+def probe_questions(subject: Subject) -> List[str]:
+    """Return questions the documents can answer: titles of some of them, else one general question."""
+    if "questions" not in subject.remembered:
+        done = commands.run_service(subject, ["documents", "list", "--limit", "3", "--json"], timeout_s=12)
+        subject.remembered["questions"] = _titles(_json_object(done.output)) or [QUESTION]
+    questions: List[str] = subject.remembered["questions"]
+    return questions
+
+
+def _titles(listing: Optional[Dict[str, Any]]) -> List[str]:
     documents = listing.get("documents") if listing else None
-    first = documents[0] if isinstance(documents, list) and documents else None
-    title = first.get("title") if isinstance(first, dict) else None
-    return title[:200] if isinstance(title, str) else ""
+    found = documents if isinstance(documents, list) else []
+    titles = [item.get("title") for item in found if isinstance(item, dict)]
+    return [title[:200] for title in titles if isinstance(title, str) and title.strip()]
 
 
 def answer_kinds(body: Dict[str, Any]) -> List[str]:
@@ -322,4 +333,36 @@ def _json_object(output: str) -> Optional[Dict[str, Any]]:
     return value if isinstance(value, dict) else None
 
 
-CHECKS: Tuple[Check, ...] = (pointer, command_line, configuration, running, ready, consistent, one_question)
+@check(
+    "RAG-008",
+    RAGTRACE,
+    Text("서비스 프로세스", "Service process"),
+    platforms=("linux",),
+    needs_installation=True,
+)
+def one_service(subject: Subject) -> Outcome:
+    """Not more than one service of this prefix runs; two would fight over one index."""
+    found = procfs.service_processes(subject)
+    measured = ", ".join(f"pid {process.pid}" for process in found) or "none"
+    parents = {process.pid for process in found}
+    roots = [process for process in found if procfs.parent(process.pid) not in parents]
+    if len(roots) > 1:
+        what = Text(
+            "같은 설치의 서비스가 둘 이상 실행 중입니다",
+            "more than one service of this installation is running",
+        )
+        why = Text("서비스를 손으로 한 번 더 시작했습니다", "the service was started once more by hand")
+        return Outcome(Status.FAIL, what, measured, "<= 1", why, "restart")
+    return passed(Text("하나 이하입니다", "not more than one"), measured=measured, expected="<= 1")
+
+
+CHECKS: Tuple[Check, ...] = (
+    pointer,
+    command_line,
+    configuration,
+    running,
+    ready,
+    consistent,
+    one_question,
+    one_service,
+)

@@ -11,7 +11,7 @@ from typing import Iterator, Optional, Tuple
 
 from bundle import layout
 from bundle.text import Text
-from validator.host import commands, procfs
+from validator.host import commands
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
 from validator.subject import Subject, Unreadable, read_limited
 
@@ -140,27 +140,4 @@ def ssh_keygen(subject: Subject) -> Outcome:
     )
 
 
-@check(
-    "TOOL-004",
-    TOOLS,
-    Text("서비스 프로세스", "Service process"),
-    platforms=("linux",),
-    needs_installation=True,
-)
-def one_service(subject: Subject) -> Outcome:
-    """Not more than one service of this prefix runs; two would fight over one index."""
-    found = procfs.service_processes(subject)
-    measured = ", ".join(f"pid {process.pid}" for process in found) or "none"
-    parents = {process.pid for process in found}
-    roots = [process for process in found if procfs.parent(process.pid) not in parents]
-    if len(roots) > 1:
-        what = Text(
-            "같은 설치의 서비스가 둘 이상 실행 중입니다",
-            "more than one service of this installation is running",
-        )
-        why = Text("서비스를 손으로 한 번 더 시작했습니다", "the service was started once more by hand")
-        return Outcome(Status.FAIL, what, measured, "<= 1", why, "restart")
-    return passed(Text("하나 이하입니다", "not more than one"), measured=measured, expected="<= 1")
-
-
-CHECKS: Tuple[Check, ...] = (uv_runs, service_manager, ssh_keygen, one_service)
+CHECKS: Tuple[Check, ...] = (uv_runs, service_manager, ssh_keygen)
