@@ -60,7 +60,7 @@ def _show(story: Story) -> int:
             journey.roll_back(second)
             journey.count_attempts()
         finally:
-            host.kill()
+            host.close()
     return _close(journey)
 
 

@@ -11,10 +11,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from bundle.text import Text, human_size
@@ -33,6 +33,23 @@ SIGNERS = "/root/allowed_signers"
 CARRIED = "/media/carried"
 REPORT = "/root/report.json"
 CLI = f"{PREFIX}/current/venv/bin/ragtrace"
+
+# Runs inside the host: how long until this release says that it is ready.
+POLL_READY = """
+import json, sys, time, urllib.request
+began = time.monotonic()
+while True:
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:8400/readyz", timeout=5) as reply:
+            if json.load(reply)["generation"] == sys.argv[1]:
+                break
+    except OSError as error:
+        print(error, file=sys.stderr)
+    if time.monotonic() - began > float(sys.argv[2]):
+        sys.exit("not ready in time")
+    time.sleep(0.05)
+print(time.monotonic() - began)
+"""
 
 
 @dataclass(frozen=True)
@@ -196,14 +213,20 @@ class Journey:
             self.story.say(Text(f"전체 판정 {overall}: {counts}", f"overall {overall}: {counts}"))
 
     def roll_back(self, unpacked: str) -> None:
-        """Go back to the release before, and measure until it answers."""
+        """Go back to the release before; measure from the command's start until that release answers."""
         with self._step("이전 릴리스로 되돌리기", "Roll back to the release before"):
-            began = monotonic()
-            done = self._installer(unpacked, "--rollback")
-            self.seen.installs["rollback"] = done
-            answer = ask(self.host, QUESTIONS[0].text)
-            self.seen.seconds["rollback until answered"] = monotonic() - began
-            self._tell(QUESTIONS[0], answer)
+            wanted = self.seen.states["first"].generation
+            with ThreadPoolExecutor(1) as beside:
+                answered = beside.submit(self._seconds_until_ready, wanted)
+                self.seen.installs["rollback"] = self._installer(unpacked, "--rollback")
+                self.seen.seconds["rollback until answered"] = seconds = answered.result()
+            self.story.say(
+                Text(
+                    f"명령을 시작한 지 {seconds:.1f}초 만에 이전 릴리스가 다시 답했습니다",
+                    f"the earlier release answered again {seconds:.1f} s after the command was given",
+                )
+            )
+            self._tell(QUESTIONS[0], ask(self.host, QUESTIONS[0].text))
             self._look("rollback")
 
     def tamper(self, unpacked: str) -> None:
@@ -229,22 +252,13 @@ class Journey:
         with self._step("호스트 재부팅", "Reboot the host"):
             self.host.shutdown()
             self.host.boot()
-            self._wait_until_ready()
+            self._seconds_until_ready(self.seen.states["rollback"].generation)
             self._look("rebooted")
 
-    def _wait_until_ready(self, timeout: float = 60) -> None:
-        """Wait inside the host until the service says that it is ready."""
-        poll = (
-            "import sys, time, urllib.request\n"
-            "end = time.monotonic() + float(sys.argv[1])\n"
-            "while True:\n"
-            "    try:\n"
-            "        urllib.request.urlopen('http://127.0.0.1:8400/readyz', timeout=5); break\n"
-            "    except OSError as error:\n"
-            "        if time.monotonic() > end: sys.exit(str(error))\n"
-            "        time.sleep(0.1)\n"
-        )
-        self.host.run(["python3", "-c", poll, str(timeout)], timeout=timeout + 30).expect()
+    def _seconds_until_ready(self, generation: str, timeout: float = 120) -> float:
+        """Ask inside the host again and again until this release is ready; return how long that took."""
+        argv = ["python3", "-c", POLL_READY, generation, str(timeout)]
+        return float(self.host.run(argv, timeout=timeout + 30).expect().stdout)
 
     def count_attempts(self) -> None:
         """Ask the recorder what any process of the host has attempted since before its boot."""

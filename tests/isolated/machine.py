@@ -15,7 +15,6 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from .control_group import ControlGroup, clear_up, group_name
-from .host_root import remove_tree
 from .tools import Completed, HarnessError, kill_group, run_here
 
 PLAIN_ENVIRONMENT = {
@@ -75,7 +74,7 @@ class IsolatedHost:
         """Take a prepared root folder and the file that receives the console of every boot."""
         self.root = root
         self.log = log
-        self.namespaces: set[int] = set()
+        self._held: dict[int, int] = {}
         self._nspawn: subprocess.Popen[str] | None = None
         self._leader = 0
         self._name = root.parent.name
@@ -90,10 +89,16 @@ class IsolatedHost:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop: in order when all went well, at once otherwise."""
-        if kind is None:
-            self.shutdown()
-        else:
-            self.kill()
+        try:
+            if kind is None:
+                self.shutdown()
+        finally:
+            self.close()
+
+    @property
+    def namespaces(self) -> set[int]:
+        """The network and process namespaces of all boots so far, held open: no other can get their numbers."""
+        return set(self._held)
 
     @property
     def running(self) -> bool:
@@ -131,7 +136,10 @@ class IsolatedHost:
         """Find the host's first process, remember its namespaces, and ask systemd until it has settled."""
         while not self._find_leader():
             self._give_up_at(deadline, "no first process")
-        self.namespaces |= {_namespace(self._leader, "net"), _namespace(self._leader, "pid")}
+        for kind in ("net", "pid"):
+            self._held[_namespace(self._leader, kind)] = os.open(
+                f"/proc/{self._leader}/ns/{kind}", os.O_RDONLY
+            )
         while True:
             state = self.run(["systemctl", "is-system-running"], timeout=30)
             if state.stdout.strip() in ("running", "degraded"):
@@ -256,10 +264,11 @@ class IsolatedHost:
         self._nspawn = None
         self._leader = 0
 
-    def discard(self) -> None:
-        """Stop if need be and remove the root."""
+    def close(self) -> None:
+        """Pull the plug if need be and let go of the namespaces; the root stays."""
         self.kill()
-        remove_tree(self.root)
+        while self._held:
+            os.close(self._held.popitem()[1])
 
 
 def _namespace(pid: int, kind: str) -> int:

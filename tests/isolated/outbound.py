@@ -240,7 +240,8 @@ class OutboundRecorder:
         """Return the outbound attempts of all processes in these network or process namespaces.
 
         `since` is a `mark` from before the namespaces came to be: the kernel gives the number of a namespace
-        that is gone to the next one, so older entries with the same number are somebody else's.
+        that is gone to the next one, so older entries with the same number are somebody else's.  For the same
+        reason the namespaces must still exist, or be held open.
 
         Raises:
             HarnessError: the recorder is not running, lost events, or misses a planted attempt.

@@ -14,6 +14,7 @@ from .tools import HarnessError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT_FILE = "service/pyproject.toml"
+VERSION_MODULE = "service/src/ragtrace/__init__.py"
 NOT_COPIED = shutil.ignore_patterns(
     "__pycache__", ".venv", "*.egg-info", ".mypy_cache", ".ruff_cache", ".pytest_cache"
 )
@@ -42,6 +43,7 @@ def copy_project(destination: Path, version: str, source: Path = REPOSITORY) -> 
         f'name = "ragtrace"\nversion = "{old}"',
         f'name = "ragtrace"\nversion = "{version}"',
     )
+    _replace_once(destination / VERSION_MODULE, f'__version__ = "{old}"', f'__version__ = "{version}"')
     return destination / "service"
 
 

@@ -153,6 +153,7 @@ def test_what_was_written_survives_a_power_cut_and_nothing_is_left_running(able:
         host.boot()
         assert host.run(["cat", "/srv/note"]).stdout == "kept\n"
         host.shutdown()
+        host.close()
         assert not any(str(folder) in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
         assert list(MOUNT.glob(f"*/ragtrace-{folder.name}")) == []
     assert not folder.exists() and processes_mentioning(folder.name) == []

@@ -32,10 +32,15 @@ def answer(*sources: str, text: str = "각주를 넣으려면 삽입을 고릅�
 def test_a_copy_differs_from_the_project_in_its_version_only(tmp_path: Path) -> None:
     service = copy_project(tmp_path / "copy", "9.1.0")
     assert project_version(tmp_path / "copy") == "9.1.0"
+    changed = [
+        path.relative_to(service).as_posix()
+        for path in sorted(service.rglob("*"))
+        if path.is_file()
+        and path.read_bytes() != (REPOSITORY / "service" / path.relative_to(service)).read_bytes()
+    ]
+    assert changed == ["pyproject.toml", "src/ragtrace/__init__.py"]
     lock = (tmp_path / "copy/uv.lock").read_text(encoding="utf-8")
     assert 'name = "ragtrace"\nversion = "9.1.0"' in lock
-    original = REPOSITORY / "service/src/ragtrace/__init__.py"
-    assert (service / "src/ragtrace/__init__.py").read_bytes() == original.read_bytes()
 
 
 def test_the_broken_copy_is_really_changed(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ class Completed:
 
     @property
     def output(self) -> str:
-        """Both streams, for showing to a person."""
-        return "\n".join(part for part in (self.stdout.rstrip(), self.stderr.rstrip()) if part)
+        """Both streams, for showing to a person: how it went first, the result last."""
+        return "\n".join(part for part in (self.stderr.rstrip(), self.stdout.rstrip()) if part)
 
     def expect(self, *codes: int) -> Completed:
         """Return itself when it ended with one of `codes` (default 0); else raise with all it said."""
