@@ -1,0 +1,72 @@
+"""``python -m benchmarks``: run all cases and write the table into docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .cases import REPOSITORY, Bench, Row
+
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = [
+        "| what | against | ours | theirs | ratio (lowest–highest) | target | met |",
+        "|---|---|---:|---:|---|---|---|",
+    ]
+    for row in rows:
+        met = "yes" if row.met else "**no**"
+        if row.pair is None:
+            lines.append(f"| {row.name} | {row.other} | {row.peak_mb:.0f} MB | | | {row.target} | {met} |")
+            continue
+        pair = row.pair
+        ratio = f"{pair.ratio:.2f} × ({pair.lowest:.2f}–{pair.highest:.2f})"
+        if "faster" in row.target:
+            ratio = f"{1 / pair.ratio:.1f} × faster ({1 / pair.highest:.1f}–{1 / pair.lowest:.1f})"
+        ours, theirs = f"{pair.ours.seconds:.2f} s", f"{pair.theirs.seconds:.2f} s"
+        lines.append(f"| {row.name} | {row.other} | {ours} | {theirs} | {ratio} | {row.target} | {met} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Return one line about where and when this was measured."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"Measured {day} on {os.cpu_count()} cores, {memory:.0f} GB memory, {system}."
+
+
+def main() -> int:
+    """Run, print and write."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(
+        prefix="ragtrace-bench-", dir=os.environ.get("RAGTRACE_BENCH_DIR")
+    ) as folder:
+        bench = Bench(Path(folder))
+        for case in (
+            bench.warm_build,
+            bench.download,
+            bench.packing,
+            bench.verification,
+            bench.installation,
+            bench.memory,
+        ):
+            found = case()
+            rows += found if isinstance(found, list) else [found]
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(f"{head}{BEGIN}\n{machine()}\n\n{table(rows)}\n{END}{tail}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
