@@ -369,8 +369,8 @@ def _established(method: str) -> Text:
             "every connect and send of one traced question, and the running service's sockets, were seen",
         )
     return Text(
-        "strace가 없어 Python 수준의 연결 시도와 서비스의 소켓만 보았습니다 (네이티브 코드는 보지 못함)",
-        "no strace: attempts at Python level and the service's sockets were seen, native code was not",
+        "strace를 쓸 수 없어 Python 수준의 연결 시도와 서비스의 소켓만 보았습니다 (네이티브 코드는 보지 못함)",
+        "strace not usable: attempts at Python level and the service's sockets were seen, native code was not",
     )
 
 
