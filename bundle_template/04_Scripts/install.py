@@ -5,9 +5,9 @@ import os
 import sys
 
 
-def main():  # type: () -> int
+def main():  # type: () -> int  # noqa: ANN201
     """Check the interpreter, then hand over."""
-    if sys.version_info < (3, 9):
+    if sys.version_info < (3, 9):  # noqa: UP036
         sys.stderr.write(
             "error: Python 3.9 or newer is needed, this is %d.%d (%s).\n"
             "  next: sh install.sh, which uses the interpreter in the bundle\n"

@@ -115,7 +115,7 @@ def free_port() -> int:
 @functools.cache
 def uv_binary() -> Path:
     """Return the real uv executable: that of the development environment, else the one on PATH."""
-    candidates = [Path(sys.executable).with_name("uv"), shutil.which("uv")]
+    candidates: list[Path | str | None] = [Path(sys.executable).with_name("uv"), shutil.which("uv")]
     for candidate in filter(None, candidates):
         path = Path(candidate)
         if path.is_file() and path.read_bytes()[:4] == b"\x7fELF":

@@ -1,0 +1,1 @@
+"""Tests of the installer, module by module, and the attacks it must withstand."""
