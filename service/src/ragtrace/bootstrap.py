@@ -63,7 +63,9 @@ class Container:
         """Return the answering model."""
         from ragtrace.adapters.extractive import ExtractiveModel
 
-        return ExtractiveModel(self.analyzer, self.settings.answer.sentences, self.settings.answer.min_support)
+        return ExtractiveModel(
+            self.analyzer, self.settings.answer.sentences, self.settings.answer.min_support
+        )
 
     @cached_property
     def ask(self) -> Ask:

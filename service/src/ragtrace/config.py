@@ -15,6 +15,7 @@ from ragtrace.limits import CONFIG_BYTES
 from ragtrace.settings import CHOICES, RANGES, SECTIONS, Settings
 from ragtrace.text import Text
 
+Value = str | int | float | bool
 PREFIX = "RAGTRACE_"
 _TYPES = {
     "int": Text("정수", "a whole number"),
@@ -38,7 +39,11 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
 
     `prefix` is `sys.prefix`; in an installation it is <home>/generations/<generation>/venv.
     """
-    home = Path(environment["RAGTRACE_HOME"]).expanduser().absolute() if environment.get("RAGTRACE_HOME") else None
+    home = (
+        Path(environment["RAGTRACE_HOME"]).expanduser().absolute()
+        if environment.get("RAGTRACE_HOME")
+        else None
+    )
     named = argument or environment.get("RAGTRACE_CONFIG")
     if named:
         file = Path(named).expanduser().absolute()
@@ -61,7 +66,7 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
 def load_settings(place: Place, environment: Mapping[str, str]) -> Settings:
     """Return the settings. Raises `ConfigProblem` naming every wrong key and value."""
     problems: list[Text] = []
-    values: dict[str, Any] = {}
+    values: dict[str, Value] = {}
     for key, value, where in _from_file(place, problems):
         _take(values, key, value, where, problems)
     merged = {**_dotenv(place.file.with_name(".env")), **environment}
@@ -101,7 +106,7 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     return {name: dataclasses.asdict(getattr(settings, name)) for name in SECTIONS}
 
 
-def _section(name: str, kind: type, values: Mapping[str, Any]) -> Any:
+def _section(name: str, kind: type, values: Mapping[str, Value]) -> Any:  # noqa: ANN401 - one of SECTIONS
     given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
     return kind(**given)
 
@@ -123,10 +128,20 @@ def _from_file(place: Place, problems: list[Text]) -> Iterator[tuple[str, Any, s
                 if isinstance(node, yaml.ScalarNode):
                     yield f"{section}.{key}", yaml.SafeLoader("").construct_object(node), where
                 else:
-                    problems.append(Text(f"{where}: '{section}.{key}'는 값 하나여야 합니다.", f"{where}: '{section}.{key}' takes one value."))
+                    problems.append(
+                        Text(
+                            f"{where}: '{section}.{key}'는 값 하나여야 합니다.",
+                            f"{where}: '{section}.{key}' takes one value.",
+                        )
+                    )
         elif not _is_null(body):
             where = f"{place.file.name}:{line}"
-            problems.append(Text(f"{where}: '{section}' 아래에 키가 있어야 합니다.", f"{where}: '{section}' is a section of keys."))
+            problems.append(
+                Text(
+                    f"{where}: '{section}' 아래에 키가 있어야 합니다.",
+                    f"{where}: '{section}' is a section of keys.",
+                )
+            )
 
 
 def _compose(place: Place) -> yaml.Node | None:
@@ -134,7 +149,10 @@ def _compose(place: Place) -> yaml.Node | None:
         with place.file.open("rb") as file:
             data = file.read(CONFIG_BYTES + 1)
         if len(data) > CONFIG_BYTES:
-            raise ConfigProblem(Text("설정 파일이 너무 큽니다.", "The configuration file is too large."), where=str(place.file))
+            raise ConfigProblem(
+                Text("설정 파일이 너무 큽니다.", "The configuration file is too large."),
+                where=str(place.file),
+            )
         return yaml.compose(data.decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         if not place.explicit:
@@ -153,7 +171,8 @@ def _compose(place: Place) -> yaml.Node | None:
         line = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or type(error).__name__
         raise ConfigProblem(
-            Text(f"YAML 문법이 틀렸습니다: {reason}", f"This is not YAML: {reason}"), where=f"{place.file}{line}"
+            Text(f"YAML 문법이 틀렸습니다: {reason}", f"This is not YAML: {reason}"),
+            where=f"{place.file}{line}",
         ) from error
 
 
@@ -163,7 +182,9 @@ def _entries(node: yaml.MappingNode, name: str, problems: list[Text]) -> Iterato
         line = key.start_mark.line + 1
         text = key.value if isinstance(key, yaml.ScalarNode) else "?"
         if text in seen:
-            problems.append(Text(f"{name}:{line}: '{text}'가 두 번 있습니다.", f"{name}:{line}: '{text}' stands twice."))
+            problems.append(
+                Text(f"{name}:{line}: '{text}'가 두 번 있습니다.", f"{name}:{line}: '{text}' stands twice.")
+            )
             continue
         seen.add(text)
         yield text, value, line
@@ -191,9 +212,7 @@ def _dotenv(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
-def _from_environment(
-    environment: Mapping[str, str], problems: list[Text]
-) -> Iterator[tuple[str, str, str]]:
+def _from_environment(environment: Mapping[str, str], problems: list[Text]) -> Iterator[tuple[str, str, str]]:
     """Yield the settings of RAGTRACE_<SECTION>_<KEY>; a name that is nearly one is a problem."""
     names = {f"{PREFIX}{key.replace('.', '_').upper()}": key for key in keys()}
     for name in sorted(environment):
@@ -206,7 +225,7 @@ def _from_environment(
                 problems.append(_unknown(name, names, "environment"))
 
 
-def _take(values: dict[str, Any], key: str, value: Any, where: str, problems: list[Text]) -> None:
+def _take(values: dict[str, Value], key: str, value: object, where: str, problems: list[Text]) -> None:
     known = keys()
     if key not in known:
         problems.append(_unknown(key, known, where))
@@ -222,7 +241,7 @@ def _take(values: dict[str, Any], key: str, value: Any, where: str, problems: li
         )
         return
     low, high = RANGES.get(key, (None, None))
-    if low is not None and high is not None and not low <= converted <= high:
+    if low is not None and high is not None and not low <= float(converted) <= high:
         problems.append(
             Text(f"{where}: '{key}'는 {low}~{high}여야 합니다.", f"{where}: '{key}' must be {low} to {high}.")
         )
@@ -237,7 +256,7 @@ def _take(values: dict[str, Any], key: str, value: Any, where: str, problems: li
     values[key] = converted
 
 
-def _convert(value: Any, kind: str) -> Any:
+def _convert(value: object, kind: str) -> Value | None:
     """Return `value` as `kind`, or None when it is not one; text from the environment is read like YAML."""
     if kind == "str":
         return value if isinstance(value, str) and value else None
@@ -248,9 +267,9 @@ def _convert(value: Any, kind: str) -> Any:
     if isinstance(value, bool):
         return None
     try:
-        number = float(value)
+        number = float(str(value))
         if kind == "int":
-            return int(value) if number == int(number) and "." not in str(value) else None
+            return int(number) if number == int(number) and "." not in str(value) else None
         return number
     except (TypeError, ValueError, OverflowError):
         return None

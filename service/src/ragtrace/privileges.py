@@ -36,10 +36,12 @@ def drop_to_owner(data_folder: Path) -> str | None:
             Text(f"사용자 '{name}'(으)로 바꿀 수 없습니다.", f"Cannot become the user '{name}'."),
             where=str(data_folder),
             state=Text("데이터를 건드리지 않았습니다.", "No data was touched."),
-            hint=Text(f"그 사용자로 실행하십시오: runuser -u {name} -- …", f"Run it as that user: runuser -u {name} -- …"),
+            hint=Text(
+                f"그 사용자로 실행하십시오: runuser -u {name} -- …",
+                f"Run it as that user: runuser -u {name} -- …",
+            ),
         ) from error
     os.environ["HOME"] = home
-    os.umask(0o027)
     return name
 
 

@@ -23,6 +23,8 @@ RANK_COST = 0.04
 # Headings, menu entries and table cells say little on their own: what is short, or does not end like a sentence.
 SHORT_CHARS = 12
 FRAGMENT_SHARE = 0.5
+# A further sentence is worth reading when it scores at least this much of the best one.
+KEPT_SHARE = 0.6
 _WHOLE = re.compile(r"(?:[.!?。！？:]|[다요함음임됨])[\"'”’)\]」』]*$")
 
 
@@ -67,7 +69,7 @@ class ExtractiveModel:
         for candidate in sorted(candidates, key=lambda each: -each.score):
             best.setdefault(" ".join(candidate.text.split()), candidate)
         ranked = list(best.values())[: self._sentences]
-        floor = ranked[0].score * 0.5 if ranked else 0.0
+        floor = ranked[0].score * KEPT_SHARE if ranked else 0.0
         kept = [candidate for candidate in ranked if candidate.score > 0 and candidate.score >= floor]
         first = min((candidate.source for candidate in kept[:1]), default=0)
         # The source of the best sentence speaks first, the others follow in order of rank.
@@ -93,7 +95,12 @@ class ExtractiveModel:
             previous = 0.0
             for position, (text, own) in enumerate(zip(sentences, found, strict=True)):
                 cover = share(own)
-                score = cover + HEADING_SHARE * share(heading - own) + FOLLOWING_SHARE * previous - RANK_COST * number
+                score = (
+                    cover
+                    + HEADING_SHARE * share(heading - own)
+                    + FOLLOWING_SHARE * previous
+                    - RANK_COST * number
+                )
                 previous = cover
                 if len(text) < SHORT_CHARS or not _WHOLE.search(text):
                     score *= FRAGMENT_SHARE

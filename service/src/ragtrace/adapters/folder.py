@@ -13,7 +13,9 @@ from ragtrace.application.ports import FoundFile
 from ragtrace.errors import AccessProblem, ParseProblem, UsageProblem
 from ragtrace.text import Text
 
-_OUTSIDE = Text("폴더 밖을 가리키는 링크라서 읽지 않습니다.", "A link that leads out of the folder is not followed.")
+_OUTSIDE = Text(
+    "폴더 밖을 가리키는 링크라서 읽지 않습니다.", "A link that leads out of the folder is not followed."
+)
 _BAD_NAME = Text("파일 이름이 UTF-8이 아닙니다.", "The file name is not UTF-8.")
 _UNSUPPORTED = Text("지원하지 않는 형식입니다.", "This format is not supported.")
 
@@ -60,7 +62,9 @@ class FolderSource:
         """Return the bytes of a regular file under the size cap."""
         target = self._root / path
         try:
-            descriptor = os.open(target, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(
+                target, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+            )
             with open(descriptor, "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
@@ -104,7 +108,10 @@ class FolderSource:
     def _too_large(self, size: int) -> ParseProblem:
         cap, mib = self._max_bytes // (1 << 20), size // (1 << 20)
         return ParseProblem(
-            Text(f"너무 큽니다: {mib} MiB(한도 {cap} MiB).", f"It is too large: {mib} MiB, the limit is {cap} MiB."),
+            Text(
+                f"너무 큽니다: {mib} MiB(한도 {cap} MiB).",
+                f"It is too large: {mib} MiB, the limit is {cap} MiB.",
+            ),
             hint=Text("ingest.max_file_mb를 확인하십시오.", "See ingest.max_file_mb."),
         )
 
@@ -112,9 +119,7 @@ class FolderSource:
 def unreadable_text() -> Text:
     """Say that the user the program runs as may not read something."""
     user = _user_name()
-    return Text(
-        f"사용자 '{user}'에게 읽을 권한이 없습니다.", f"The user '{user}' may not read it."
-    )
+    return Text(f"사용자 '{user}'에게 읽을 권한이 없습니다.", f"The user '{user}' may not read it.")
 
 
 def _hint() -> Text:

@@ -14,18 +14,84 @@ from ragtrace.limits import HTML_ELEMENTS, TITLE_CHARS
 from ragtrace.text import Text
 
 _SILENT = frozenset(
-    "script style noscript template head nav header footer aside form button select input textarea iframe object "
-    "svg math canvas audio video".split()
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "head",
+        "nav",
+        "header",
+        "footer",
+        "aside",
+        "form",
+        "button",
+        "select",
+        "input",
+        "textarea",
+        "iframe",
+        "object",
+        "svg",
+        "math",
+        "canvas",
+        "audio",
+        "video",
+    ]
 )
 _BLOCK = frozenset(
-    "address article blockquote body br dd details dialog div dl dt fieldset figcaption figure hr li main ol p pre "
-    "section summary table tbody td tfoot th thead tr ul center caption".split()
+    [
+        "address",
+        "article",
+        "blockquote",
+        "body",
+        "br",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "hr",
+        "li",
+        "main",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+        "center",
+        "caption",
+    ]
 )
 _CELLS = frozenset({"td", "th"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _DATE_NAMES = frozenset(
-    "date dc.date dcterms.date dcterms.created dcterms.modified dcterms.issued last-modified created "
-    "article:published_time article:modified_time datepublished datemodified pubdate".split()
+    [
+        "date",
+        "dc.date",
+        "dcterms.date",
+        "dcterms.created",
+        "dcterms.modified",
+        "dcterms.issued",
+        "last-modified",
+        "created",
+        "article:published_time",
+        "article:modified_time",
+        "datepublished",
+        "datemodified",
+        "pubdate",
+    ]
 )
 
 
@@ -97,7 +163,10 @@ def _events(root: etree._Element) -> Iterator[tuple[str, str]]:
     for count, (event, element) in enumerate(etree.iterwalk(root, events=("start", "end"))):
         if count > 2 * HTML_ELEMENTS:
             raise ParseProblem(
-                Text(f"HTML 요소가 {HTML_ELEMENTS}개를 넘습니다.", f"It holds more than {HTML_ELEMENTS} elements.")
+                Text(
+                    f"HTML 요소가 {HTML_ELEMENTS}개를 넘습니다.",
+                    f"It holds more than {HTML_ELEMENTS} elements.",
+                )
             )
         tag = element.tag if isinstance(element.tag, str) else ""
         if silent is None and event == "start":
@@ -129,7 +198,9 @@ def _title(root: etree._Element) -> str:
 
 def _date(root: etree._Element) -> str:
     for meta in root.iter("meta"):
-        name = meta.get("name") or meta.get("property") or meta.get("itemprop") or meta.get("http-equiv") or ""
+        name = (
+            meta.get("name") or meta.get("property") or meta.get("itemprop") or meta.get("http-equiv") or ""
+        )
         if name.lower() in _DATE_NAMES:
             day = find_date(meta.get("content") or "")
             if day:

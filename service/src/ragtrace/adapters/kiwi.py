@@ -19,7 +19,9 @@ RULES_VERSION = 1
 _KEPT = frozenset({"NNG", "NNP", "NR", "XR", "VV", "VA", "MAG", "SL", "SN", "SH", "MM"})
 _KEPT_WEB = ("W_URL", "W_EMAIL", "W_HASHTAG", "W_MENTION", "W_SERIAL")
 # Verbs and adverbs so common that they only cost time.
-_COMMON = frozenset({"하", "되", "있", "없", "이", "같", "위하", "대하", "따르", "통하", "그", "이런", "그런", "또", "및"})
+_COMMON = frozenset(
+    {"하", "되", "있", "없", "이", "같", "위하", "대하", "따르", "통하", "그", "이런", "그런", "또", "및"}
+)
 # Words that ask and do not say what about.
 _ASKING = frozenset(
     {

@@ -86,5 +86,7 @@ def _front_matter(lines: list[str]) -> tuple[dict[str, str], list[str]]:
     for end, line in enumerate(lines[1:60], start=1):
         if line.strip() in ("---", "..."):
             pairs = (entry.partition(":") for entry in lines[1:end] if entry[:1].strip())
-            return {key.strip().lower(): value.strip().strip("\"'") for key, _, value in pairs}, lines[end + 1 :]
+            return {key.strip().lower(): value.strip().strip("\"'") for key, _, value in pairs}, lines[
+                end + 1 :
+            ]
     return {}, lines

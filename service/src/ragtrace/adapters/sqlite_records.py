@@ -69,7 +69,9 @@ class SqliteRecords:
     def state(self) -> RecordsState:
         """Return where the records stand."""
         with self._read() as connection:
-            pending = connection.execute(select(PENDING.c.document_id).order_by(PENDING.c.document_id)).scalars()
+            pending = connection.execute(
+                select(PENDING.c.document_id).order_by(PENDING.c.document_id)
+            ).scalars()
             return RecordsState(
                 records=_meta(connection, "records"),
                 sequence=int(_meta(connection, "sequence")),
@@ -141,7 +143,9 @@ class SqliteRecords:
         """Return the numbers of documents and chunks."""
         with self._read() as connection:
             documents = connection.execute(select(func.count()).select_from(DOCUMENTS)).scalar_one()
-            chunks = connection.execute(select(func.coalesce(func.sum(DOCUMENTS.c.chunk_count), 0))).scalar_one()
+            chunks = connection.execute(
+                select(func.coalesce(func.sum(DOCUMENTS.c.chunk_count), 0))
+            ).scalar_one()
         return int(documents), int(chunks)
 
     def _migrate(self) -> None:
@@ -156,7 +160,10 @@ class SqliteRecords:
                     ),
                     where=str(self._path),
                     state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
-                    hint=Text("더 새 판을 설치하거나 백업을 되돌리십시오.", "Install the newer release, or restore the backup."),
+                    hint=Text(
+                        "더 새 판을 설치하거나 백업을 되돌리십시오.",
+                        "Install the newer release, or restore the backup.",
+                    ),
                 )
             for migration in MIGRATIONS[version:]:
                 migration(connection)
@@ -222,5 +229,3 @@ def _chunk_row(chunk: Chunk) -> dict[str, object]:
 def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(values), SQL_PARAMETERS):
         yield values[start : start + SQL_PARAMETERS]
-
-

@@ -5,12 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 METADATA = MetaData()
 
-META = Table("meta", METADATA, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+META = Table(
+    "meta", METADATA, Column("key", String, primary_key=True), Column("value", String, nullable=False)
+)
 
 DOCUMENTS = Table(
     "documents",

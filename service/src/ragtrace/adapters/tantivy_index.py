@@ -122,7 +122,9 @@ class TantivyIndex:
         try:
             searcher = self._searcher()
             result = searcher.search(tantivy.Query.boolean_query(parts), limit, count=False)
-            found = [Hit(str(searcher.doc(address)["chunk"][0]), float(score)) for score, address in result.hits]
+            found = [
+                Hit(str(searcher.doc(address)["chunk"][0]), float(score)) for score, address in result.hits
+            ]
         except (ValueError, OSError) as error:
             raise _unusable(self._folder, error) from error
         return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))

@@ -84,7 +84,10 @@ class Ask:
                     f"'{self.model.name}' 답변기는 문서 검색 없이(rag: false) 답할 수 없습니다.",
                     f"The '{self.model.name}' answerer cannot answer without retrieval (rag: false).",
                 ),
-                hint=Text("rag를 true로 두거나 언어 모델을 설정하십시오.", "Leave rag true, or configure a language model."),
+                hint=Text(
+                    "rag를 true로 두거나 언어 모델을 설정하십시오.",
+                    "Leave rag true, or configure a language model.",
+                ),
             )
 
     def _weights(self, terms: list[str]) -> dict[str, float]:

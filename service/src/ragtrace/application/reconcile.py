@@ -33,7 +33,9 @@ class Reconciled:
 def in_step(records: Records, index: LexicalIndex, analyzer: LexicalAnalyzer) -> bool:
     """Say whether the index shows exactly what the records hold."""
     state = records.state()
-    return not state.pending and index.mark() == IndexMark(state.sequence, analyzer.fingerprint, state.records)
+    return not state.pending and index.mark() == IndexMark(
+        state.sequence, analyzer.fingerprint, state.records
+    )
 
 
 def bring_in_step(

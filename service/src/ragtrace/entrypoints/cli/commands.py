@@ -31,7 +31,9 @@ def ingest(container: Container, arguments: argparse.Namespace, console: Console
 
     def progress(report: IngestReport) -> None:
         counted = ", ".join(f"{status} {count}" for status, count in summarize(report) if count)
-        console.talk(Text(f"처리 {len(report.outcomes)}개: {counted}", f"{len(report.outcomes)} files: {counted}"))
+        console.talk(
+            Text(f"처리 {len(report.outcomes)}개: {counted}", f"{len(report.outcomes)} files: {counted}")
+        )
 
     with container.lock():
         report = container.ingest.run(source, delete_missing=arguments.delete_missing, progress=progress)
@@ -135,7 +137,7 @@ def _probe(settings: Settings) -> str:
     import http.client
     import json
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)
     connection = http.client.HTTPConnection(host, settings.server.port, timeout=3)
     try:
         connection.request("GET", "/readyz")
@@ -156,7 +158,10 @@ def config_show(container: Container, _arguments: argparse.Namespace, console: C
     from ragtrace.config import effective
 
     values = effective(container.settings)
-    console.say(f"# home: {container.settings.home}\n" + yaml.safe_dump(values, allow_unicode=True, sort_keys=False).rstrip())
+    console.say(
+        f"# home: {container.settings.home}\n"
+        + yaml.safe_dump(values, allow_unicode=True, sort_keys=False).rstrip()
+    )
     console.data({"home": str(container.settings.home), **values})
     return 0
 
@@ -168,5 +173,7 @@ def check_folder(folder: Path) -> None:
             Text("데이터 폴더를 쓸 권한이 없습니다.", "The data folder may not be used by this user."),
             where=str(folder),
             state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
-            hint=Text("root 또는 서비스 사용자로 실행하십시오.", "Run this as root or as the user of the service."),
+            hint=Text(
+                "root 또는 서비스 사용자로 실행하십시오.", "Run this as root or as the user of the service."
+            ),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 from ragtrace.errors import RagTraceError
 from ragtrace.text import Text
@@ -13,7 +13,9 @@ from ragtrace.text import Text
 class Console:
     """Writes in one language; with `as_json`, stdout carries exactly one JSON document."""
 
-    def __init__(self, lang: str, as_json: bool, out: TextIO | None = None, err: TextIO | None = None) -> None:
+    def __init__(
+        self, lang: str, as_json: bool, out: TextIO | None = None, err: TextIO | None = None
+    ) -> None:
         self.lang = lang
         self.as_json = as_json
         self._out = out or sys.stdout
@@ -34,7 +36,7 @@ class Console:
         self._err.write(f"{text if isinstance(text, str) else text.to(self.lang)}\n")
         self._err.flush()
 
-    def data(self, value: Any) -> None:
+    def data(self, value: object) -> None:
         """Write the JSON document; silent without --json."""
         if self.as_json:
             self._out.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -45,16 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, console: object) -> int:
+    from pathlib import Path
+
     from ragtrace.bootstrap import Container
     from ragtrace.config import find_place, load_settings
     from ragtrace.entrypoints.cli import commands
     from ragtrace.entrypoints.cli.console import Console
     from ragtrace.privileges import drop_to_owner
-    from pathlib import Path
 
     assert isinstance(console, Console)
     place = find_place(arguments.config, os.environ, Path(sys.prefix))
     settings = load_settings(place, os.environ)
+    # Documents are the company's: what is made here is for the service's user and group only.
+    os.umask(0o027)
     if arguments.run != "config_show":
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
@@ -79,9 +82,13 @@ def _parser(lang: str) -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False)
     unset = argparse.SUPPRESS
-    common.add_argument("--config", metavar="FILE", default=unset, help=text("설정 파일", "configuration file"))
+    common.add_argument(
+        "--config", metavar="FILE", default=unset, help=text("설정 파일", "configuration file")
+    )
     common.add_argument("--lang", choices=("ko", "en"), default=unset, help=text("언어", "language"))
-    common.add_argument("--json", action="store_true", default=unset, help=text("결과를 JSON으로", "result as JSON"))
+    common.add_argument(
+        "--json", action="store_true", default=unset, help=text("결과를 JSON으로", "result as JSON")
+    )
     parser = argparse.ArgumentParser(
         prog="ragtrace",
         parents=[common],
@@ -104,13 +111,17 @@ def _parser(lang: str) -> argparse.ArgumentParser:
     ask.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
     ask.add_argument("--top", type=int, metavar="N", help=text("출처 수", "number of sources"))
     ask.set_defaults(run="ask")
-    listing = made["documents"].add_subparsers(required=True, metavar="ACTION").add_parser(
-        "list", parents=[common], help=text("문서 목록", "list the documents")
+    listing = (
+        made["documents"]
+        .add_subparsers(required=True, metavar="ACTION")
+        .add_parser("list", parents=[common], help=text("문서 목록", "list the documents"))
     )
     listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
     listing.set_defaults(run="documents_list")
-    show = made["config"].add_subparsers(required=True, metavar="ACTION").add_parser(
-        "show", parents=[common], help=text("적용된 설정", "the settings in force")
+    show = (
+        made["config"]
+        .add_subparsers(required=True, metavar="ACTION")
+        .add_parser("show", parents=[common], help=text("적용된 설정", "the settings in force"))
     )
     show.set_defaults(run="config_show")
     return parser
@@ -122,14 +133,19 @@ def _ingest_arguments(parser: argparse.ArgumentParser, text: object) -> None:
     parser.add_argument(
         "--source",
         metavar="NAME",
-        help=text("문서를 보관할 이름(기본: 폴더 경로)", "name to keep the documents under (default: the folder's path)"),
+        help=text(
+            "문서를 보관할 이름(기본: 폴더 경로)",
+            "name to keep the documents under (default: the folder's path)",
+        ),
     )
     parser.add_argument(
         "--delete-missing",
         action="store_true",
         help=text("폴더에서 사라진 문서를 지움", "remove documents that are no longer in the folder"),
     )
-    parser.add_argument("--verbose", action="store_true", help=text("파일마다 한 줄", "one line for each file"))
+    parser.add_argument(
+        "--verbose", action="store_true", help=text("파일마다 한 줄", "one line for each file")
+    )
     parser.set_defaults(run="ingest")
 
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from ragtrace import __version__
 from ragtrace.application.ask import Ask, Retrieved
@@ -82,19 +83,19 @@ def _add_questions(app: FastAPI, ask: Ask, readiness: Readiness, clock: Clock, a
             raise
         events = _events(ask, found, _identity(body), clock, language(request.scope))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return _Stream(events, admission, media_type="text/event-stream", headers=headers)
+        return _Stream(events, admission, headers)
 
 
 class _Stream(StreamingResponse):
     """A stream that gives its place back however it ends, also when the client never reads a byte of it."""
 
-    def __init__(self, content: AsyncIterator[str], admission: Admission, **options: Any) -> None:
-        super().__init__(content, **options)
+    def __init__(self, content: AsyncIterator[str], admission: Admission, headers: dict[str, str]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=headers)
         self._admission = admission
 
-    async def __call__(self, *arguments: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(*arguments)
+            await super().__call__(scope, receive, send)
         finally:
             self._admission.leave()
 
@@ -121,7 +122,12 @@ async def _events(ask: Ask, found: Retrieved, qry_id: str, clock: Clock, lang: s
 
 
 def _failed(qry_id: str, status: int, error_type: str, clock: Clock) -> dict[str, Any]:
-    return {**closing(qry_id, False, clock.now()), "status_code": status, "result": "fail", "detail": error_type}
+    return {
+        **closing(qry_id, False, clock.now()),
+        "status_code": status,
+        "result": "fail",
+        "detail": error_type,
+    }
 
 
 def _next(pieces: Iterator[AnswerPiece]) -> AnswerPiece | None:
@@ -136,7 +142,10 @@ def _event(name: str, data: dict[str, Any]) -> str:
 def _check(body: QueryBody, readiness: Readiness) -> None:
     if body.image_data:
         raise NoVisionModel(
-            Text("이미지를 읽을 비전 모델이 설정되어 있지 않습니다.", "No vision model is configured to read the image."),
+            Text(
+                "이미지를 읽을 비전 모델이 설정되어 있지 않습니다.",
+                "No vision model is configured to read the image.",
+            ),
             hint=Text("image_data 없이 보내십시오.", "Send it without image_data."),
         )
     readiness.require()
@@ -159,14 +168,20 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # Field names and reasons only: the values are the user's.
-        named = "; ".join(f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors())
-        problem = InvalidRequest(Text(f"요청을 이해할 수 없습니다: {named}", f"The request is not understood: {named}"))
+        named = "; ".join(
+            f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors()
+        )
+        problem = InvalidRequest(
+            Text(f"요청을 이해할 수 없습니다: {named}", f"The request is not understood: {named}")
+        )
         return JSONResponse(error_body(problem, language(request.scope)), problem.status)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         kind = _HTTP_TYPES.get(error.status_code, "http_error")
-        return JSONResponse({"error": str(error.detail), "error_type": kind}, error.status_code, error.headers)
+        return JSONResponse(
+            {"error": str(error.detail), "error_type": kind}, error.status_code, error.headers
+        )
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -140,7 +140,8 @@ def language(scope: Scope) -> str:
     if wished.startswith(("ko", "en")):
         return wished[:2]
     app = scope.get("app")
-    return str(getattr(getattr(app, "state", None), "language", "ko"))
+    configured: str = getattr(getattr(app, "state", None), "language", "ko")
+    return configured
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

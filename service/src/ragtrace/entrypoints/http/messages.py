@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ragtrace.domain.answers import Passage
 from ragtrace.limits import IDENTIFIER_CHARS
 
-Identifier = Annotated[str, Field(max_length=IDENTIFIER_CHARS)]
+
+def _encodable(text: str) -> str:
+    """Refuse half surrogates, which JSON can carry and nothing behind it can write."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("not valid Unicode")
+    return text
+
+
+Sound = Annotated[str, AfterValidator(_encodable)]
+Identifier = Annotated[Sound, Field(max_length=IDENTIFIER_CHARS)]
 
 
 class QueryBody(BaseModel):
@@ -19,7 +28,7 @@ class QueryBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    qry_contents: str
+    qry_contents: Sound
     qry_id: Identifier = ""
     user_id: Identifier = ""
     page_id: Identifier = ""

@@ -17,7 +17,9 @@ class Readiness:
     def __init__(self, parts: dict[str, Callable[[], str]]) -> None:
         """`parts` are loaded in order; each returns a detail for people."""
         self._parts = parts
-        self._states: dict[str, dict[str, Any]] = {name: {"ready": False, "detail": "waiting"} for name in parts}
+        self._states: dict[str, dict[str, Any]] = {
+            name: {"ready": False, "detail": "waiting"} for name in parts
+        }
         self.failure: Exception | None = None
 
     @property
@@ -49,7 +51,7 @@ class Readiness:
         def work() -> None:
             try:
                 self.load()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - kept, and raised again by whoever ends the service
                 self.failure = error
             finally:
                 when_done()
@@ -63,5 +65,7 @@ class Readiness:
         if not self.ready:
             raise NotReady(
                 Text("서비스가 준비 중입니다.", "The service is still starting."),
-                hint=Text("/readyz가 ready가 된 뒤 다시 보내십시오.", "Send it again when /readyz says ready."),
+                hint=Text(
+                    "/readyz가 ready가 된 뒤 다시 보내십시오.", "Send it again when /readyz says ready."
+                ),
             )

@@ -128,7 +128,11 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        line: dict[str, Any] = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name}
+        line: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+        }
         message = record.getMessage()
         try:
             parsed = json.loads(message)
