@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -193,7 +193,7 @@ class SqliteRecords:
             ) from error
 
 
-def _pragmas(connection: Any, _record: object) -> None:
+def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
     """Set up a connection. FULL makes a commit survive a power cut, so the index is never ahead of the records."""
     # Transactions are begun by `_begin`; the driver's own guessing would leave DDL outside of them.
     connection.isolation_level = None

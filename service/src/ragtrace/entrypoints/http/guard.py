@@ -136,7 +136,8 @@ def error_body(problem: RagTraceError, lang: str) -> dict[str, str]:
 
 def language(scope: Scope) -> str:
     """Return the language of an answer about an error: the client's first choice, else the configured one."""
-    wished = dict(scope.get("headers", [])).get(b"accept-language", b"").decode("latin-1").strip().lower()
+    headers: dict[bytes, bytes] = dict(scope.get("headers", []))
+    wished = headers.get(b"accept-language", b"").decode("latin-1").strip().lower()
     if wished.startswith(("ko", "en")):
         return wished[:2]
     app = scope.get("app")
