@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -165,8 +166,7 @@ def _download(url: str, digest: str) -> bytes:
     problems = []
     for candidate in [url, *_mirrored(url)]:
         try:
-            with urllib.request.urlopen(candidate, timeout=_TIMEOUT_S) as answer:
-                data: bytes = answer.read()
+            data = _get(candidate)
         except (urllib.error.URLError, OSError, ValueError) as error:
             problems.append(f"{candidate}: {error}")
             continue
@@ -183,6 +183,27 @@ def _download(url: str, digest: str) -> bytes:
     )
 
 
+def _get(url: str) -> bytes:
+    """Return what the address gives.
+
+    A minimal Debian has no certificate authorities at all. Then, and only then, TLS is used without them:
+    nothing is sent but the address, and what comes back counts only if its digest is the one in uv.lock.
+    """
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S, context=_tls()) as answer:
+        data: bytes = answer.read()
+    return data
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    has_folder = paths.capath is not None and any(Path(paths.capath).iterdir())
+    if paths.cafile is None and not has_folder and not context.get_ca_certs():
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _mirrored(url: str) -> list[str]:
     """Return the addresses of the same file on the index that the environment names, if it names one."""
     filename = url.rsplit("/", 1)[-1]
@@ -191,10 +212,9 @@ def _mirrored(url: str) -> list[str]:
         if not index:
             continue
         page = f"{index.rstrip('/')}/uv/"
+        links = _Links()
         try:
-            with urllib.request.urlopen(page, timeout=_TIMEOUT_S) as answer:
-                links = _Links()
-                links.feed(answer.read().decode("utf-8", "replace"))
+            links.feed(_get(page).decode("utf-8", "replace"))
         except (urllib.error.URLError, OSError, ValueError):
             return [page]  # asked again by the caller, whose report then names what is wrong with it
         return [
