@@ -26,7 +26,9 @@ def test_korean_text_is_read_in_every_usual_encoding(encoding: str) -> None:
     assert decode_text(text.encode(encoding)) == text
 
 
-@pytest.mark.parametrize("data", [os.urandom(4096), b"\x7fELF\x02\x01\0\0" * 90, b"text\0text", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
+@pytest.mark.parametrize(
+    "data", [os.urandom(4096), b"\x7fELF\x02\x01\0\0" * 90, b"text\0text", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"]
+)
 def test_binary_named_txt_is_refused(data: bytes) -> None:
     with pytest.raises(ParseProblem):
         PlainTextParser().parse(data, "a.txt")
@@ -72,12 +74,19 @@ def test_markdown_headings_fences_and_front_matter_are_understood() -> None:
 
 
 def test_hostile_markdown_takes_no_long_time() -> None:
-    MarkdownParser().parse(("[" * 20000 + "\n" + "*" * 20000 + "\n" + "`" * 20001 + "<a " * 5000).encode(), "a.md")
+    MarkdownParser().parse(
+        ("[" * 20000 + "\n" + "*" * 20000 + "\n" + "`" * 20001 + "<a " * 5000).encode(), "a.md"
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "day"),
-    [("보고서_20240131.txt", "2024-01-31"), ("2024-02-30.md", ""), ("2024.05.06 회의.html", "2024-05-06"), ("12024010199", "")],
+    [
+        ("보고서_20240131.txt", "2024-01-31"),
+        ("2024-02-30.md", ""),
+        ("2024.05.06 회의.html", "2024-05-06"),
+        ("12024010199", ""),
+    ],
 )
 def test_a_date_in_a_name_is_a_real_day_or_none(name: str, day: str) -> None:
     assert find_date(name) == day

@@ -126,7 +126,7 @@ def _from_file(place: Place, problems: list[Text]) -> Iterator[tuple[str, Any, s
             for key, node, at in _entries(body, place.file.name, problems):
                 where = f"{place.file.name}:{at}"
                 if isinstance(node, yaml.ScalarNode):
-                    yield f"{section}.{key}", yaml.SafeLoader("").construct_object(node), where
+                    yield f"{section}.{key}", _scalar(node), where
                 else:
                     problems.append(
                         Text(
@@ -142,6 +142,15 @@ def _from_file(place: Place, problems: list[Text]) -> Iterator[tuple[str, Any, s
                     f"{where}: '{section}' is a section of keys.",
                 )
             )
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    """Return the value of a scalar; one that its tag does not fit stays text, which its key will refuse."""
+    try:
+        value: object = yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError):
+        return f"{node.tag} {node.value}"
+    return value
 
 
 def _compose(place: Place) -> yaml.Node | None:

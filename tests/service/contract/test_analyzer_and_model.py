@@ -59,7 +59,10 @@ def test_every_piece_names_a_source_that_exists(model: LanguageModel) -> None:
 
 
 def test_extractive_answers_are_word_for_word_from_the_passages() -> None:
-    texts = ["휴가 신청은 3일 전에 합니다. 팀장이 승인합니다.\n메뉴", "출장 신청은 따로 합니다. 휴가 일수는 15일입니다."]
+    texts = [
+        "휴가 신청은 3일 전에 합니다. 팀장이 승인합니다.\n메뉴",
+        "출장 신청은 따로 합니다. 휴가 일수는 15일입니다.",
+    ]
     model = ExtractiveModel(_KIWI, 5, 0.3)
     question = Question("휴가 신청", {"휴가": 2.0, "신청": 1.0})
     answer = "".join(each.text for each in model.answer(question, [passage(text) for text in texts]))

@@ -24,7 +24,9 @@ def test_an_empty_index_has_no_mark_and_finds_nothing(index: LexicalIndex) -> No
 
 
 def test_what_was_added_is_found_best_first(index: LexicalIndex) -> None:
-    index.update([], [entry("d", "1", "서버 서버 설정"), entry("d", "2", "서버 포트"), entry("d", "3", "휴가")], MARK)
+    index.update(
+        [], [entry("d", "1", "서버 서버 설정"), entry("d", "2", "서버 포트"), entry("d", "3", "휴가")], MARK
+    )
     assert [hit.chunk_id for hit in index.search({"서버": 1.0, "설정": 1.0}, 5)] == ["1", "2"]
     assert (index.size(), index.mark()) == (3, MARK)
 
@@ -49,7 +51,7 @@ def test_frequencies_count_chunks(index: LexicalIndex) -> None:
 
 def test_query_syntax_in_terms_is_only_text(index: LexicalIndex) -> None:
     index.update([], [entry("d", "1", "가")], MARK)
-    for hostile in ('body:*', '"', "a AND (", "[* TO *]", "\\", "mark:mark"):
+    for hostile in ("body:*", '"', "a AND (", "[* TO *]", "\\", "mark:mark"):
         assert index.search({hostile: 1.0}, 5) == []
 
 
