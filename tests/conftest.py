@@ -75,7 +75,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """Take away what the developer's shell would otherwise decide: language, cache, index settings."""
     for name in list(os.environ):
         ours = name.startswith("RAGTRACE_") and not name.startswith(_KEPT)
-        if ours or name.startswith(("UV_", "PIP_", "LC_")) or name in ("LANG", "SOURCE_DATE_EPOCH", "VIRTUAL_ENV"):
+        if (
+            ours
+            or name.startswith(("UV_", "PIP_", "LC_"))
+            or name in ("LANG", "SOURCE_DATE_EPOCH", "VIRTUAL_ENV")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))

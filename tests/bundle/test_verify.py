@@ -51,7 +51,11 @@ def flip(path: Path) -> None:
 
 ATTACKS: dict[str, tuple[Callable[[Path], object], type[RagTraceError], str]] = {
     "changed byte": (lambda root: flip(root / WHEEL), IntegrityError, "changed bytes: " + WHEEL),
-    "appended byte": (lambda root: (root / WHEEL).write_bytes((root / WHEEL).read_bytes() + b"x"), IntegrityError, "size differs"),
+    "appended byte": (
+        lambda root: (root / WHEEL).write_bytes((root / WHEEL).read_bytes() + b"x"),
+        IntegrityError,
+        "size differs",
+    ),
     "truncated file": (lambda root: os.truncate(root / WHEEL, 10), IntegrityError, "size differs"),
     "missing file": (lambda root: (root / WHEEL).unlink(), IntegrityError, "missing file: " + WHEEL),
     "extra file": (
