@@ -269,12 +269,12 @@ def test_the_bundle_installs_itself_and_its_copy_rolls_back(site: Site, bundle_f
         subprocess.run(
             [sys.executable, str(script), "--prefix", str(site.root), *site.words(bundle)], check=True
         )
-    before = {path for path in second.root.rglob("*")}
+    before = set(second.root.rglob("*"))
     copy = site.prefix.link / "tools" / "04_Scripts" / "install.py"
     for words in (["--rollback"], ["--verify-only"], ["--status"]):
         subprocess.run([sys.executable, str(copy), *words], check=True, capture_output=True)
     assert site.answering() == first.generation
-    assert {path for path in second.root.rglob("*")} == before
+    assert set(second.root.rglob("*")) == before
     assert site.undeclared() == []
 
 

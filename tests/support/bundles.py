@@ -115,9 +115,8 @@ def free_port() -> int:
 @functools.cache
 def uv_binary() -> Path:
     """Return the real uv executable: that of the development environment, else the one on PATH."""
-    candidates: list[Path | str | None] = [Path(sys.executable).with_name("uv"), shutil.which("uv")]
-    for candidate in filter(None, candidates):
-        path = Path(candidate)
+    beside, on_path = Path(sys.executable).with_name("uv"), shutil.which("uv")
+    for path in (beside, Path(on_path) if on_path else beside):
         if path.is_file() and path.read_bytes()[:4] == b"\x7fELF":
             return path
     from uv import find_uv_bin

@@ -1,0 +1,104 @@
+"""Steps are undone in reverse, whichever fails and however."""
+
+from __future__ import annotations
+
+import errno
+import io
+from pathlib import Path
+
+import pytest
+
+from bundle.errors import RagTraceError
+from bundle.text import Text
+from installer.console import Console
+from installer.health import Sick
+from installer.journal import Journal
+from installer.plan import PlannedStep
+from installer.signals import Stopped
+from installer.transaction import Step, run
+
+COUNT = 4
+STATE = Text("그대로입니다", "as it was")
+
+
+class Recorder:
+    """A step that only notes what happens to it."""
+
+    def __init__(
+        self, number: int, log: list[str], apply: BaseException | None, undo: Exception | None
+    ) -> None:
+        self.number, self.log, self.on_apply, self.on_undo = number, log, apply, undo
+
+    def apply(self) -> None:
+        self.log.append(f"+{self.number}")
+        if self.on_apply is not None:
+            raise self.on_apply
+
+    def undo(self) -> None:
+        self.log.append(f"-{self.number}")
+        if self.on_undo is not None:
+            raise self.on_undo
+
+
+def execute(
+    tmp_path: Path, fail_at: int, error: BaseException, undo_fails: int = -1
+) -> tuple[list[str], RagTraceError, list[str]]:
+    """Run four steps, of which one fails; return what happened, the error, and whether room was made."""
+    log: list[str] = []
+    room: list[str] = []
+    steps: list[Step] = [
+        Recorder(n, log, error if n == fail_at else None, OSError("stuck") if n == undo_fails else None)
+        for n in range(COUNT)
+    ]
+    planned = [PlannedStep(f"step{n}", Text(str(n), str(n))) for n in range(COUNT)]
+    with pytest.raises(RagTraceError) as raised:
+        run(
+            planned,
+            steps,
+            Journal(tmp_path / "journal", "test"),
+            Console("en", err=io.StringIO()),
+            restored=STATE,
+            recovery_command="install.py --again",
+            make_room=lambda: room.append("room"),
+        )
+    return log, raised.value, room
+
+
+@pytest.mark.parametrize("fail_at", range(COUNT))
+def test_every_step_begun_is_undone_newest_first(tmp_path: Path, fail_at: int) -> None:
+    log, error, _ = execute(tmp_path, fail_at, OSError("boom"))
+    assert log == [f"+{n}" for n in range(fail_at + 1)] + [f"-{n}" for n in reversed(range(fail_at + 1))]
+    assert (error.exit_code, error.state) == (13, STATE)
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    (
+        (OSError("boom"), 13),
+        (Sick(STATE), 16),
+        (Stopped("SIGTERM"), 130),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError(), 70),
+    ),
+)
+def test_each_cause_has_its_exit_code_and_everything_is_undone(
+    tmp_path: Path, cause: BaseException, code: int
+) -> None:
+    log, error, _ = execute(tmp_path, 1, cause)
+    assert (error.exit_code, log) == (code, ["+0", "+1", "-1", "-0"])
+
+
+@pytest.mark.parametrize("undo_fails", range(3))
+def test_an_undo_that_fails_is_14_with_a_command_and_the_others_are_still_undone(
+    tmp_path: Path, undo_fails: int
+) -> None:
+    log, error, _ = execute(tmp_path, 2, OSError("boom"), undo_fails)
+    assert log[-3:] == ["-2", "-1", "-0"]
+    assert error.exit_code == 14
+    assert error.hint is not None
+    assert "install.py --again" in error.hint.en
+
+
+def test_a_full_disk_frees_the_reserve_before_undoing(tmp_path: Path) -> None:
+    assert execute(tmp_path, 2, OSError(errno.ENOSPC, "full"))[2] == ["room"]
+    assert execute(tmp_path, 2, OSError(errno.EIO, "broken"))[2] == []
