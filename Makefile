@@ -19,12 +19,12 @@ format: dev  ## let ruff format the code
 type: dev  ## mypy, strict
 	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
 test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
-	$(PYTEST) -n 2 -m "not isolated and not fault and not connected"
+	$(PYTEST) -n 2 -m "not isolated and not fault"
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts
 	sh tests/isolated/prepare.sh
-	$(PYTEST) -m "isolated or connected"
+	RAGTRACE_TEST_CONNECTED=1 $(PYTEST) -m isolated
 demo: dev  ## build → isolated host → install → question → validator → rollback, told as it goes (root)
 	sh tests/isolated/prepare.sh
 	$(VENV)/python -m tests.isolated.demo
