@@ -51,7 +51,7 @@ def _show(story: Story) -> int:
         journey.boot()
         try:
             unpacked = journey.carry_in(first)
-            journey.install("first", unpacked).expect()
+            journey.install("empty", unpacked).expect()
             journey.ingest()
             journey.question(QUESTIONS[:3])
             journey.validate(unpacked)

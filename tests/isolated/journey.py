@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from bundle.text import Text, human_size
 
+from .defects import DEFECTS
 from .documents import QUESTIONS, Page, Question, gather
 from .machine import IsolatedHost
 from .outbound import Attempt, OutboundRecorder
@@ -34,6 +36,12 @@ CARRIED = "/media/carried"
 REPORT = "/root/report.json"
 CLI = f"{PREFIX}/current/venv/bin/ragtrace"
 
+TITLES = {
+    "empty": Text("첫 설치", "Install on the empty host"),
+    "again": Text("같은 번들을 다시 설치", "Install the same bundle again"),
+    "broken": Text("고장 난 버전으로 업그레이드", "Upgrade to a version that is broken"),
+    "good": Text("새 버전으로 업그레이드", "Upgrade to a good version"),
+}
 # Runs inside the host: how long until this release says that it is ready.
 POLL_READY = """
 import json, sys, time, urllib.request
@@ -41,7 +49,7 @@ began = time.monotonic()
 while True:
     try:
         with urllib.request.urlopen("http://127.0.0.1:8400/readyz", timeout=5) as reply:
-            if json.load(reply)["generation"] == sys.argv[1]:
+            if json.load(reply)["generation"] == sys.argv[1] or not sys.argv[1]:
                 break
     except OSError as error:
         print(error, file=sys.stderr)
@@ -71,7 +79,7 @@ class Evidence:
     """Everything that was seen on the way, by step; what has not happened yet is missing."""
 
     pages: dict[str, Page] = field(default_factory=dict)
-    boot: str = ""
+    boots: list[str] = field(default_factory=list)
     installs: dict[str, Completed] = field(default_factory=dict)
     active: dict[str, str] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
@@ -80,6 +88,7 @@ class Evidence:
     streams: dict[str, tuple[Answer, list[str]]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, Completed] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)
     attempts: list[Attempt] | None = None
 
@@ -144,14 +153,14 @@ class Journey:
             "네트워크 없는 데비안 부팅 (systemd-nspawn)", "Boot Debian with no network (systemd-nspawn)"
         ):
             self._since = self.recorder.mark()
-            self.seen.boot = self.host.boot()
+            self.seen.boots.append(self.host.boot())
             shown = self.host.run(
                 ["sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '"]
             ).stdout.strip()
             self.story.say(
                 Text(
-                    f"systemd: {self.seen.boot}, 네트워크 장치: {shown}, 밖으로 나가려는 시도를 기록하는 중",
-                    f"systemd: {self.seen.boot}, network devices: {shown}, outbound attempts are being recorded",
+                    f"systemd: {self.seen.boots[-1]}, 네트워크 장치: {shown}, 밖으로 나가려는 시도를 기록하는 중",
+                    f"systemd: {self.seen.boots[-1]}, network devices: {shown}, outbound attempts are being recorded",
                 )
             )
 
@@ -166,7 +175,7 @@ class Journey:
 
     def install(self, name: str, unpacked: str, *arguments: str) -> Completed:
         """Run the installer of an unpacked bundle and look at what runs afterwards."""
-        with self._step(f"설치: {name}", f"Install: {name}"):
+        with self.story.step(TITLES[name]):
             done = self._installer(unpacked, *arguments)
             self.seen.installs[name] = done
             self._look(name)
@@ -229,18 +238,47 @@ class Journey:
             self._tell(QUESTIONS[0], ask(self.host, QUESTIONS[0].text))
             self._look("rollback")
 
-    def tamper(self, unpacked: str) -> None:
-        """Change one byte of one file of the unpacked bundle and try to install it."""
-        with self._step(
-            "번들의 한 바이트를 바꾸고 설치 시도", "Change one byte of the bundle and try to install it"
-        ):
-            self.seen.trees["before tampering"] = self._tree()
-            wheel = sorted(self.host.inside(f"{unpacked}/02_Dependencies/wheels").glob("*.whl"))[0]
-            flip_byte(wheel)
-            self.story.say(Text(f"바꾼 파일: {wheel.name}", f"changed: {wheel.name}"))
-            self.seen.installs["tampered"] = self._installer(unpacked)
-            self.seen.trees["after tampering"] = self._tree()
-            self._look("tampered")
+    def refuse(self, unpacked: str) -> None:
+        """Try to install the bundle with one defect after the other."""
+        with self._step("손상된 번들 설치 시도", "Try to install the bundle with a defect"):
+            self.seen.trees["before"] = self._tree()
+            for name, defect in DEFECTS.items():
+                self.story.say(Text(name, name))
+                with defect(self.host.inside(unpacked)):
+                    self.seen.refused[name] = self._installer(unpacked)
+            self.seen.trees["after"] = self._tree()
+            self._look("refused")
+
+    def cut_power(self, name: str, unpacked: str, happened: Callable[[], bool]) -> None:
+        """Pull the plug in the middle of an upgrade, as soon as `happened`; boot again and look."""
+        with self._step(f"업그레이드 중 정전: {name}", f"Power cut during an upgrade: {name}"):
+            with ThreadPoolExecutor(1) as beside:
+                upgrade = beside.submit(self._installer, unpacked)
+                while not happened():
+                    if upgrade.done():
+                        raise HarnessError(
+                            f"the upgrade ended before the power cut: {upgrade.result().output}"
+                        )
+                    sleep(0.005)
+                self.host.kill()
+            self.seen.boots.append(self.host.boot())
+            self._seconds_until_ready("")
+            self._look(name)
+
+    def generation_begun(self, known: set[str]) -> Callable[[], bool]:
+        """Tell when a generation that is not `known` has got its environment's folder."""
+        folder = self.host.inside(f"{PREFIX}/generations")
+        return lambda: any(path.parent.name not in known for path in folder.glob("*/venv"))
+
+    def pointer_switched(self) -> Callable[[], bool]:
+        """Tell when the pointer names another generation than now."""
+        pointer = self.host.inside(f"{PREFIX}/current.json")
+        before = pointer.read_bytes()
+        return lambda: pointer.read_bytes() != before
+
+    def generations(self) -> set[str]:
+        """Return the names of the generations on the host's disk."""
+        return {path.name for path in self.host.inside(f"{PREFIX}/generations").iterdir()}
 
     def _tree(self) -> str:
         """Digest names, sizes, modes and times of everything installed; logs, locks and data move by themselves."""
@@ -251,12 +289,12 @@ class Journey:
         """Power the host off in order and on again: the service must come up by itself."""
         with self._step("호스트 재부팅", "Reboot the host"):
             self.host.shutdown()
-            self.host.boot()
+            self.seen.boots.append(self.host.boot())
             self._seconds_until_ready(self.seen.states["rollback"].generation)
             self._look("rebooted")
 
     def _seconds_until_ready(self, generation: str, timeout: float = 120) -> float:
-        """Ask inside the host again and again until this release is ready; return how long that took."""
+        """Ask inside the host again and again until this release (any, if empty) is ready; return how long that took."""
         argv = ["python3", "-c", POLL_READY, generation, str(timeout)]
         return float(self.host.run(argv, timeout=timeout + 30).expect().stdout)
 
@@ -284,20 +322,9 @@ class Journey:
 
     def _run(self, argv: Sequence[str], *, cwd: str = "/root", timeout: float = 300) -> Completed:
         """Run a command inside and show it."""
-        done = self.host.run(argv, cwd=cwd, timeout=timeout)
+        done = self.host.run(argv, cwd=cwd, timeout=timeout, env={"RAGTRACE_LANG": self.story.lang})
         self.story.ran(done)
         return done
-
-
-def flip_byte(path: Path) -> None:
-    """Change one bit in the middle of a file, keeping its size and time."""
-    times = path.stat()
-    with path.open("r+b") as handle:
-        handle.seek(times.st_size // 2)
-        old = handle.read(1)
-        handle.seek(-1, os.SEEK_CUR)
-        handle.write(bytes([old[0] ^ 1]))
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _only(folder: Path, pattern: str) -> Path:

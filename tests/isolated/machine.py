@@ -250,6 +250,9 @@ class IsolatedHost:
         """Pull the plug: every process of the host dies at once, nothing is stopped in order."""
         if self._nspawn is None:
             return
+        if self._leader and self.running:
+            # With process 1 the kernel ends the whole process namespace at once, our own commands in it too.
+            os.kill(self._leader, signal.SIGKILL)
         self._group.kill()
         try:
             self._nspawn.wait(10)

@@ -10,9 +10,9 @@ import pytest
 from bundle.text import Text
 
 from .control_group import ControlGroup
+from .defects import DEFECTS, flip_bit
 from .documents import Page, Question
 from .host_root import remove_tree
-from .journey import flip_byte
 from .releases import REPOSITORY, break_health, copy_project, next_versions, project_version
 from .service_view import Answer, Source, parse_events, wrong_sources
 from .story import SHOWN_LINES, Story
@@ -83,14 +83,36 @@ def test_an_answer_that_avoids_the_subject_is_a_problem() -> None:
     assert len(problems) == 1 and "the answer does not contain" in problems[0]
 
 
-def test_one_flipped_bit_keeps_size_and_time(tmp_path: Path) -> None:
+def test_one_flipped_bit_keeps_size_and_time_and_is_undone_by_another(tmp_path: Path) -> None:
     path = tmp_path / "wheel"
     path.write_bytes(bytes(range(101)))
     before = path.stat()
-    flip_byte(path)
+    flip_bit(path)
     after = path.stat()
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert sum(a != b for a, b in zip(path.read_bytes(), range(101))) == 1
+    flip_bit(path)
+    assert path.read_bytes() == bytes(range(101))
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_every_defect_changes_the_bundle_and_is_undone(name: str, tmp_path: Path) -> None:
+    for file in (
+        "02_Dependencies/wheels/a.whl",
+        "MANIFEST.json",
+        "MANIFEST.json.sig",
+        "04_Scripts/installer/x.py",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("content of " + file)
+    before = content(tmp_path)
+    with DEFECTS[name](tmp_path):
+        assert content(tmp_path) != before
+    assert content(tmp_path) == before
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_a_long_output_is_told_by_its_beginning_and_its_end() -> None:
