@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ragtrace.adapters.sqlite_records import SqliteRecords
 from ragtrace.adapters.tantivy_index import TantivyIndex
 from ragtrace.adapters.whitespace import WhitespaceAnalyzer
 from ragtrace.application.reconcile import bring_in_step, in_step
-
 from tests.service.loopback import request
 from tests.service.support import write
 
@@ -39,7 +39,9 @@ def home(tmp_path: Path) -> Path:
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAGTRACE_S", "RAGTRACE_HOME"))}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("RAGTRACE_S", "RAGTRACE_HOME"))
+    }
     return {**kept, "RAGTRACE_HOME": str(home), "RAGTRACE_LANG": "en", **extra}
 
 
@@ -89,7 +91,14 @@ def test_a_failed_file_makes_the_exit_code_one_and_is_named(home: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ingest", "/nonexistent"], ["nonsense"], ["ask"], ["ask", "?", "--top", "0"], ["--config", "/none", "status"]]
+    "arguments",
+    [
+        ["ingest", "/nonexistent"],
+        ["nonsense"],
+        ["ask"],
+        ["ask", "?", "--top", "0"],
+        ["--config", "/none", "status"],
+    ],
 )
 def test_wrong_use_ends_with_two(home: Path, arguments: list[str]) -> None:
     assert run(home, *arguments).returncode == 2
@@ -108,10 +117,14 @@ def test_a_second_writer_is_refused_and_nothing_changes(home: Path, tmp_path: Pa
 def test_killed_in_the_middle_of_taking_documents_in_it_goes_on_afterwards(
     home: Path, tmp_path: Path, round_: int
 ) -> None:
-    folder = write(tmp_path / "docs", {f"{n:03}.txt": f"문서 {n}\n" + f"낱말{n} 글입니다.\n" * 40 for n in range(240)})
+    folder = write(
+        tmp_path / "docs", {f"{n:03}.txt": f"문서 {n}\n" + f"낱말{n} 글입니다.\n" * 40 for n in range(240)}
+    )
     extra = {"RAGTRACE_ANALYZER_KIND": "whitespace", "RAGTRACE_INGEST_BATCH_DOCUMENTS": "5"}
     process = subprocess.Popen(
-        [sys.executable, str(CLI), "ingest", str(folder)], env=environment(home, **extra), stderr=subprocess.PIPE
+        [sys.executable, str(CLI), "ingest", str(folder)],
+        env=environment(home, **extra),
+        stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
     for _ in range(3 + 7 * round_):
@@ -195,8 +208,10 @@ def test_root_becomes_the_owner_of_the_data_before_touching_it(home: Path, tmp_p
     data = home / "data"
     data.mkdir()
     os.chown(data, 65534, 65534)
-    for parent in [folder, *folder.parents][: len(folder.parts) - 2]:
+    for parent in [home, folder, folder / "sub", *folder.parents][: len(folder.parts)]:
         parent.chmod(parent.stat().st_mode | 0o055)
+    for name in FILES:
+        (folder / name).chmod(0o644)
     done = run(home, "ingest", str(folder), RAGTRACE_ANALYZER_KIND="whitespace")
     assert done.returncode == 1 and "secret.txt: The user 'nobody' may not read it." in done.stdout
     assert {each.stat().st_uid for each in data.rglob("*")} == {65534}

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ragtrace.config import Place, effective, find_place, keys, load_settings
 from ragtrace.errors import ConfigProblem
 from ragtrace.settings import Settings

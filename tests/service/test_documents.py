@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ragtrace.adapters.decode import decode_text
 from ragtrace.adapters.html import HtmlParser
 from ragtrace.adapters.markdown import MarkdownParser

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+
 from ragtrace.application.ports import LanguageModel
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.entrypoints.http.app import create_app
@@ -16,7 +17,6 @@ from ragtrace.errors import StorageProblem
 from ragtrace.settings import ServerSettings
 from ragtrace.testing.memory import FixedClock, MemorySource, QuotingModel
 from ragtrace.text import Text
-
 from tests.service.loopback import Answer, Loopback
 from tests.service.support import asking, ingest
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
 from ragtrace.adapters.folder import FolderSource
 from ragtrace.application.ingest import IngestReport
 from ragtrace.application.ports import IndexEntry, IndexMark
 from ragtrace.application.reconcile import bring_in_step, in_step
 from ragtrace.errors import UsageProblem
 from ragtrace.testing.memory import MemoryIndex, MemoryRecords, MemorySource, WordAnalyzer
-
 from tests.service.support import asking, ingest, write
 
 FILES: dict[str, bytes | None] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import importlib
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -137,3 +139,23 @@ def _clock() -> Clock:
     from ragtrace.adapters.clock import SystemClock
 
     return SystemClock()
+
+
+def preload(settings: Settings) -> None:
+    """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
+    for name in (
+        "folder",
+        "html",
+        "lock",
+        "markdown",
+        "plain_text",
+        "sqlite_records",
+        "tantivy_index",
+        "whitespace",
+    ):
+        importlib.import_module(f"ragtrace.adapters.{name}")
+    importlib.import_module("ragtrace.application.ingest")
+    for codec in ("cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna"):
+        codecs.lookup(codec)
+    if settings.analyzer.kind == "kiwi":
+        importlib.import_module("kiwipiepy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ragtrace.adapters.extractive import ExtractiveModel
 from ragtrace.adapters.kiwi import KiwiAnalyzer
 from ragtrace.adapters.whitespace import WhitespaceAnalyzer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ragtrace.adapters.tantivy_index import TantivyIndex
 from ragtrace.application.ports import IndexMark, LexicalIndex
 from ragtrace.testing.memory import MemoryIndex
-
 from tests.service.support import entry
 
 MARK = IndexMark(1, "words-1", "r")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ragtrace.adapters.sqlite_records import SqliteRecords
 from ragtrace.application.ports import Records
 from ragtrace.testing.memory import MemoryRecords
-
 from tests.service.support import stored
 
 

@@ -168,7 +168,14 @@ def config_show(container: Container, _arguments: argparse.Namespace, console: C
 
 def check_folder(folder: Path) -> None:
     """Raise `StorageProblem` when the data folder may not be used by this user."""
-    if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    try:
+        folder.stat()
+        usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    except FileNotFoundError:
+        return
+    except OSError:
+        usable = False
+    if not usable:
         raise StorageProblem(
             Text("데이터 폴더를 쓸 권한이 없습니다.", "The data folder may not be used by this user."),
             where=str(folder),

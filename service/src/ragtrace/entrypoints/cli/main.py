@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     go_offline(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
     lang = choose_language(_wished(words), os.environ)
-    arguments = _parser(lang).parse_args(words)
+    arguments = _parser(lang).parse_args(words, argparse.Namespace(config=None, json=False))
     from ragtrace.entrypoints.cli.console import Console
 
     console = Console(lang, arguments.json)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, console: object) -> int:
     from pathlib import Path
 
-    from ragtrace.bootstrap import Container
+    from ragtrace.bootstrap import Container, preload
     from ragtrace.config import find_place, load_settings
     from ragtrace.entrypoints.cli import commands
     from ragtrace.entrypoints.cli.console import Console
@@ -59,6 +59,8 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
     # Documents are the company's: what is made here is for the service's user and group only.
     os.umask(0o027)
     if arguments.run != "config_show":
+        if os.name == "posix" and os.geteuid() == 0:
+            preload(settings)
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
     command = getattr(commands, arguments.run)
@@ -97,7 +99,6 @@ def _parser(lang: str) -> argparse.ArgumentParser:
             "Search in your own documents and answer with sources, inside a closed network.",
         ),
     )
-    parser.set_defaults(config=None, json=False)
     parser.add_argument("--version", action="version", version=f"ragtrace {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     made = {
