@@ -6,11 +6,11 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,21 +201,22 @@ def test_records_of_a_newer_release_keep_the_service_from_starting(home: Path, t
     assert done.returncode == 1 and "schema 99" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("runuser") is None, reason="needs root")
-def test_root_becomes_the_owner_of_the_data_before_touching_it(home: Path, tmp_path: Path) -> None:
-    folder = write(tmp_path / "docs", {**FILES, "secret.txt": "root only"})
-    (folder / "secret.txt").chmod(0o600)
-    data = home / "data"
-    data.mkdir()
-    os.chown(data, 65534, 65534)
-    for parent in [home, folder, folder / "sub", *folder.parents][: len(folder.parts)]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-    for name in FILES:
-        (folder / name).chmod(0o644)
-    done = run(home, "ingest", str(folder), RAGTRACE_ANALYZER_KIND="whitespace")
-    assert done.returncode == 1 and "secret.txt: The user 'nobody' may not read it." in done.stdout
-    assert {each.stat().st_uid for each in data.rglob("*")} == {65534}
-    assert "3 documents" in done.stdout
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_becomes_the_owner_of_the_data_before_touching_it() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        top = Path(place)
+        folder = write(top / "docs", {**FILES, "secret.txt": "root only"})
+        data = top / "home" / "data"
+        data.mkdir(parents=True)
+        os.chown(data, 65534, 65534)
+        for path in [top, *top.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (folder / "secret.txt").chmod(0o600)
+        done = run(top / "home", "ingest", str(folder), RAGTRACE_ANALYZER_KIND="whitespace")
+        assert done.returncode == 1, done.stderr
+        assert "secret.txt: The user 'nobody' may not read it." in done.stdout
+        assert {each.stat().st_uid for each in data.rglob("*")} == {65534}
+        assert "3 documents" in done.stdout
 
 
 def test_interrupted_ingest_ends_with_130(home: Path, tmp_path: Path) -> None:
