@@ -113,6 +113,8 @@ def main(arguments: Optional[Sequence[str]] = None, script: Optional[Path] = Non
         prefix = Prefix(_prefix(options.prefix, place))
         return _guarded(options, prefix, console)
     except RagTraceError as error:
+        # Whoever got as far as changing something has said what state things are in.
+        error.state = error.state or Text("아무것도 바꾸지 않았습니다", "nothing was changed")
         console.fail(error)
         return error.exit_code
 

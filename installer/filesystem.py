@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import sys
 from pathlib import Path
+from typing import BinaryIO, Optional
 
 from bundle.atomic import fsync_directory
+
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def make_directory(path: Path, mode: int = 0o755) -> bool:
@@ -92,34 +96,52 @@ def link_file(source: Path, destination: Path) -> bool:
     try:
         os.link(source, destination)
     except OSError as error:
-        import errno
-
         if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS):
             return False
         raise
     return True
 
 
+def read_plain(path: Path) -> Optional[bytes]:
+    """Return a file's bytes, None where there is none. A link is an error: the folders of the service's user
+    are read and written by root too, and must not lead it elsewhere."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a symbolic link is not accepted here", str(path)) from error
+        raise
+    with open(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Begin a log file anew, never through a link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _PLAIN, 0o640)
+    return open(descriptor, "wb")
+
+
 def give(path: Path, uid: int, gid: int) -> None:
-    """Hand one file, folder or link (not its target) to a user, where it is not theirs already."""
+    """Hand one file, folder or link (not its target) to a user, where it is not theirs already.
+
+    A file with a second name is left alone: one of the names may lie elsewhere.
+    """
     if sys.platform == "win32":
         return
     status = path.lstat()
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        return
     if (status.st_uid, status.st_gid) != (uid, gid):
         os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def give_tree(path: Path, uid: int, gid: int) -> None:
-    """Hand a folder and everything below it to a user; links are not followed.
-
-    Files with a second name are left alone: one of the names may lie outside the tree.
-    """
+    """Hand a folder and everything below it to a user; links are not followed."""
     for folder, folders, files in os.walk(path):
         for name in [*folders, *files]:
-            entry = Path(folder, name)
-            status = entry.lstat()
-            if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
-                give(entry, uid, gid)
+            give(Path(folder, name), uid, gid)
     give(path, uid, gid)
 
 

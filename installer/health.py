@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from bundle.errors import RagTraceError
 from bundle.text import Text
 
 from .children import minimal_environment, tail
 from .environment import python_of
+from .filesystem import open_log
 from .hosts.interface import ServiceDefinition, ServiceHost
 from .paths import Prefix
 from .service import validator_of
@@ -133,7 +133,7 @@ def validate(prefix: Prefix, definition: ServiceDefinition) -> Optional[Text]:
     if definition.user:
         identity = {"user": definition.user, "group": definition.user, "extra_groups": []}
     try:
-        with open(log, "wb") as stream:
+        with open_log(log) as stream:
             done = subprocess.run(
                 command, env=minimal_environment(definition.environment), cwd=str(prefix.data), check=False,
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, timeout=VALIDATOR_TIMEOUT_S,
@@ -158,14 +158,12 @@ def keep_log(prefix: Prefix, generation: str, sick: Sick) -> Optional[Path]:
     """Write why a release was not accepted below `data/logs`, and return where; None where that fails too."""
     path = prefix.logs / f"failed-{generation}.log"
     try:
-        with open(path, "w", encoding="utf-8", errors="replace") as stream:
-            stream.write(f"{sick.reason.en}\n{sick.reason.ko}\n\n{sick.log}\n")
+        with open_log(path) as stream:
+            text = f"{sick.reason.en}\n{sick.reason.ko}\n\n{sick.log}\n"
+            stream.write(text.encode("utf-8", "replace"))
     except OSError:
         return None
-    return path if os.path.exists(path) else None
-
-
-Check = Callable[[ServiceDefinition, ServiceHost], float]
+    return path
 
 
 def describe(error: BaseException) -> Text:

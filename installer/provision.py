@@ -8,7 +8,7 @@ from typing import Optional
 from bundle.atomic import write_atomic
 
 from . import sealed, settings
-from .filesystem import give, give_tree, make_directory, remove_empty, remove_file
+from .filesystem import give, give_tree, make_directory, read_plain, remove_empty, remove_file
 from .paths import Prefix
 from .pointer import Pointer
 from .settings import HOST_VARIABLE, PORT_VARIABLE, ServiceSettings
@@ -43,7 +43,7 @@ class Provision:
         """Make folders, copy missing configuration files, set the address, note how the service is run."""
         prefix = self.prefix
         for path in (prefix.settings, prefix.service):
-            self.before[path] = _content(path)
+            self.before[path] = read_plain(path)
         if self.base is not None:
             write_atomic(undo_note(prefix), self._note(), OWNER_ONLY)
         cache = prefix.data / "cache"
@@ -67,7 +67,7 @@ class Provision:
 
     def _configure(self, default: Path) -> None:
         path = self.prefix.config / default.name
-        if default.is_file() and _content(path) is None:
+        if default.is_file() and read_plain(path) is None:
             self.before[path] = None
             write_atomic(path, default.read_bytes(), OWNER_ONLY)
 
@@ -137,7 +137,7 @@ def restore_settings(prefix: Prefix, committed: str) -> bool:
 
 
 def _put_back(path: Path, content: Optional[bytes]) -> None:
-    now = _content(path)
+    now = read_plain(path)
     if content is None:
         if now is not None:
             remove_file(path)
@@ -146,10 +146,3 @@ def _put_back(path: Path, content: Optional[bytes]) -> None:
         write_atomic(path, content, 0o644 if path.name == "service.json" else OWNER_ONLY)
         if status is not None:
             give(path, status.st_uid, status.st_gid)
-
-
-def _content(path: Path) -> Optional[bytes]:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Mapping
 
 from bundle.atomic import write_atomic
 
 from . import sealed
+from .filesystem import read_plain
 from .paths import Prefix
 
 HOST_VARIABLE = "RAGTRACE_SERVER_HOST"
@@ -78,9 +80,18 @@ def write(prefix: Prefix, settings: ServiceSettings) -> None:
 def read_environment(prefix: Prefix) -> dict[str, str]:
     """Return the variables of `config/.env`; nothing where it is missing or not ours to read."""
     try:
-        return parse_environment(prefix.settings.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, PermissionError, UnicodeDecodeError):
+        return read_variables(prefix.settings)
+    except PermissionError:
         return {}
+
+
+def read_variables(path: Path) -> dict[str, str]:
+    """Return the variables of an environment file; nothing where there is none.
+
+    Raises:
+        OSError: it cannot be read, or is a link.
+    """
+    return parse_environment((read_plain(path) or b"").decode("utf-8", "replace"))
 
 
 def parse_environment(text: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional
@@ -18,7 +20,7 @@ from bundle.verify import VerifiedBundle
 from . import accepted, activation, environment, interpreter, pointer, receipt, store
 from .console import Console
 from .environment import prepare_scratch
-from .filesystem import make_directories, make_directory, remove_file, remove_tree
+from .filesystem import make_directories, make_directory, read_plain, remove_file, remove_tree
 from .generations import discard
 from .health import Sick, keep_log, validate, wait_until_healthy
 from .hosts.interface import ServiceDefinition, ServiceHost
@@ -107,13 +109,12 @@ class MakeEnvironment(_Step):
     """The virtual environment with every package."""
 
     def apply(self) -> None:
-        """Let the bundled uv make it; then its cache goes."""
+        """Let the bundled uv make it. Its cache is removed later, beside other work."""
         chosen = self.plan.interpreter
         python = chosen.path if chosen else str(interpreter.executable(self.context.folder / "python"))
         environment.build(
             self.context.source, self.context.folder, python, self.prefix.scratch, (self.context.lock,)
         )
-        remove_tree(self.prefix.scratch)
 
 
 class CopyFiles(_Step):
@@ -141,12 +142,19 @@ class WriteReceipt(_Step):
     """Read everything back, make it durable, and write down what the generation consists of."""
 
     def apply(self) -> None:
-        """Verify, synchronise, write the receipt last."""
+        """Verify, synchronise, write the receipt last.
+
+        The disk is written to while the bytes are read back, and uv's cache goes meanwhile; the receipt
+        waits for all three.
+        """
         folder, manifest = self.context.folder, self.context.manifest
-        entries = receipt.take(folder)
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="aside") as aside:
+            others = [aside.submit(make_durable, folder), aside.submit(remove_tree, self.prefix.scratch)]
+            entries = receipt.take(folder)
+            for other in others:
+                other.result()
         _require(receipt_problems(manifest, folder, entries), folder)
-        fsync_files([folder / entry.path for entry in entries if entry.target is None])
-        fsync_files([folder, self.prefix.generations, self.prefix.root])
+        fsync_files([self.prefix.generations, self.prefix.root])
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         plan = self.plan
         receipt.write(
@@ -155,6 +163,18 @@ class WriteReceipt(_Step):
                 plan.generation, plan.digest, plan.sequence, plan.version, created, tuple(entries)
             ),
         )
+
+
+def make_durable(folder: Path) -> None:
+    """Write a tree's files, then its folders, to the disk; links have no bytes of their own."""
+    files, folders = [], [folder]
+    for path, status, _ in receipt.walk(folder):
+        if stat.S_ISREG(status.st_mode):
+            files.append(folder / path)
+        elif stat.S_ISDIR(status.st_mode):
+            folders.append(folder / path)
+    fsync_files(files)
+    fsync_files(folders)
 
 
 def receipt_problems(manifest: Manifest, folder: Path, entries: list[receipt.Entry]) -> list[str]:
@@ -323,7 +343,7 @@ class Accept(_Step):
     def apply(self) -> None:
         """Pin first; the record last, because it ends the transaction."""
         prefix, plan = self.prefix, self.plan
-        self.before = {path: _content(path) for path in (prefix.allowed_signers, prefix.accepted)}
+        self.before = {path: read_plain(path) for path in (prefix.allowed_signers, prefix.accepted)}
         make_directory(prefix.trust)
         if self.context.bundle is not None:
             earlier = self.before[prefix.allowed_signers]
@@ -341,13 +361,6 @@ class Accept(_Step):
                 remove_file(path)
             else:
                 write_atomic(path, content, 0o644)
-
-
-def _content(path: Path) -> Optional[bytes]:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 STEPS: dict[str, Callable[[Context], Step]] = {

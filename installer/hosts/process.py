@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from ..children import minimal_environment, tail
-from ..settings import parse_environment
+from ..settings import read_variables
 from .interface import ServiceDefinition, ServiceError, ServiceStatus
 
 STOP_TIMEOUT_S = 20.0
@@ -43,7 +43,7 @@ class ProcessHost:
         if status.running:
             self.stop(definition)
         _rotate(definition.log)
-        settings = _settings(definition.settings_file)
+        settings = read_variables(definition.settings_file)
         command = [definition.command[0], "-I", "-S", "-B", str(_LAUNCHER)]
         command += [str(definition.lock), definition.generation, str(definition.log), *definition.command]
         try:
@@ -102,13 +102,6 @@ def lock_holder(path: Path) -> int:
     finally:
         os.close(descriptor)
     return 0 if kind == fcntl.F_UNLCK else int(pid)
-
-
-def _settings(path: Path) -> dict[str, str]:
-    try:
-        return parse_environment(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
 
 
 def _signal(pid: int, number: int) -> None:

@@ -12,7 +12,7 @@ from bundle.atomic import write_atomic
 
 from ..children import minimal_environment
 from ..filesystem import make_directories, remove_file
-from ..settings import parse_environment
+from ..settings import read_variables
 from .interface import ServiceDefinition, ServiceError, ServiceStatus
 
 UNITS = Path("/etc/systemd/system")
@@ -141,15 +141,13 @@ def sysusers_text(definition: ServiceDefinition) -> str:
 
 def allowed_networks(definition: ServiceDefinition) -> tuple[str, ...]:
     """Return the addresses the service may talk with: its own host, and others only if it listens to them."""
-    try:
-        wanted = parse_environment(definition.settings_file.read_text(encoding="utf-8")).get(
-            NETWORK_VARIABLE, ""
-        )
-    except FileNotFoundError:
-        wanted = ""
+    wanted = read_variables(definition.settings_file).get(NETWORK_VARIABLE, "")
     if wanted:
         networks = wanted.replace(",", " ").split()
-        return ("localhost", *(str(ipaddress.ip_network(network, strict=False)) for network in networks))
+        try:
+            return ("localhost", *(str(ipaddress.ip_network(network, strict=False)) for network in networks))
+        except ValueError as error:
+            raise ServiceError(f"{NETWORK_VARIABLE} in {definition.settings_file}: {error}") from error
     try:
         loopback = ipaddress.ip_address(definition.host).is_loopback
     except ValueError:

@@ -301,3 +301,24 @@ def test_wheels_are_installed_from_a_folder_with_a_space(
     assert done.code == 0, done.err
     python = site.prefix.link / "venv" / "bin" / "python"
     assert subprocess.run([str(python), "-c", "import extra"], check=False).returncode == 0
+
+
+def test_handing_the_service_to_nobody_stops_our_process(site: Site, bundle_for: Make) -> None:
+    bundle = bundle_for()
+    site.install(bundle)
+    assert site.run(*site.words(bundle)[:4], "--service-manager", "none").code == 0
+    assert site.answering() == ""
+    assert site.install(bundle).code == 0
+    assert site.answering() == bundle.generation
+
+
+def test_a_settings_file_that_is_a_link_is_not_followed(site: Site, bundle_for: Make, tmp_path: Path) -> None:
+    first = bundle_for()
+    site.install(first)
+    (tmp_path / "secret").write_text("TOKEN=secret\n")
+    site.prefix.settings.rename(tmp_path / "good")
+    site.prefix.settings.symlink_to(tmp_path / "secret")
+    done = site.install(bundle_for(version="2.0.0", sequence=2), "--port", str(free_port()))
+    assert (done.code, "symbolic link" in done.err) == (13, True), done.err
+    assert site.answering() == first.generation
+    (tmp_path / "good").replace(site.prefix.settings)
