@@ -46,16 +46,9 @@ class Done:
     origin: str = ""
 
 
-def command_line(prefix: Prefix, *arguments: str) -> str:
-    """Return the command that runs this very program again on the same installation."""
-    words = [
-        sys.executable or "python3",
-        sys.argv[0] or "install.py",
-        "--prefix",
-        str(prefix.root),
-        *arguments,
-    ]
-    return " ".join(shlex.quote(word) for word in words)
+def same_command() -> str:
+    """Return the command that was given, ready to be given again."""
+    return " ".join(shlex.quote(word) for word in [sys.executable or "python3", *sys.argv])
 
 
 def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Console) -> VerifiedBundle:
@@ -72,7 +65,7 @@ def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Consol
 def opened(prefix: Prefix, console: Console, *, serve: bool = True) -> Iterator[Lock]:
     """Hold the lock of an installation that exists, recovered from whatever happened before."""
     with Lock(prefix.lock) as lock:
-        recovered = recover(prefix, command_line(prefix), serve=serve)
+        recovered = recover(prefix, same_command(), serve=serve)
         for action in recovered.actions:
             console.note(Text(f"복구: {action.ko}", f"recovered: {action.en}"))
         yield lock
@@ -192,7 +185,7 @@ def _transact(
     try:
         run(
             plan.steps, steps.make(context), journal, console, restored=restored,
-            recovery_command=command_line(prefix), make_room=lambda: reserve.release(prefix),
+            recovery_command=same_command(), make_room=lambda: reserve.release(prefix),
         )  # fmt: skip
     except RagTraceError as error:
         _record(prefix, console, operation, error.reference, **told)

@@ -319,6 +319,6 @@ def test_a_settings_file_that_is_a_link_is_not_followed(site: Site, bundle_for: 
     site.prefix.settings.rename(tmp_path / "good")
     site.prefix.settings.symlink_to(tmp_path / "secret")
     done = site.install(bundle_for(version="2.0.0", sequence=2), "--port", str(free_port()))
-    assert (done.code, "symbolic link" in done.err) == (13, True), done.err
+    assert (done.code, "symbolic link" in done.err) == (14, True), done.err
     assert site.answering() == first.generation
     (tmp_path / "good").replace(site.prefix.settings)
