@@ -39,8 +39,10 @@ class KiwiAnalyzer:
         self._multiword = multiword
         self._kiwi: Kiwi | None = None
         self._lock = threading.Lock()
-        version = metadata.version("kiwipiepy")
-        model = metadata.version("kiwipiepy-model")
+        try:
+            version, model = metadata.version("kiwipiepy"), metadata.version("kiwipiepy-model")
+        except metadata.PackageNotFoundError as error:
+            raise _unusable(error) from error
         self.fingerprint = f"kiwi-{version}-{model}-m{int(multiword)}-r{RULES_VERSION}"
 
     def load(self) -> None:
@@ -67,17 +69,7 @@ class KiwiAnalyzer:
                     kiwi = Kiwi(num_workers=self._workers, load_multi_dict=self._multiword)
                     kiwi.tokenize("준비")
                 except (ImportError, OSError, RuntimeError, ValueError) as error:
-                    raise StartProblem(
-                        Text(
-                            "Kiwi 형태소 분석기를 불러오지 못했습니다.",
-                            "The Kiwi morpheme analyzer could not be loaded.",
-                        ),
-                        where=str(error),
-                        hint=Text(
-                            "설치를 점검하십시오: enterprise_validator.py --category Packages",
-                            "Check the installation: enterprise_validator.py --category Packages",
-                        ),
-                    ) from error
+                    raise _unusable(error) from error
                 self._kiwi = kiwi
             return self._kiwi
 
@@ -88,3 +80,14 @@ def _terms(tokens: Iterable[Token]) -> Iterable[str]:
         tag = token.tag.partition("-")[0]
         if (tag in _KEPT or tag in _KEPT_WEB) and token.form not in _COMMON:
             yield "".join(token.form.lower().split())
+
+
+def _unusable(error: Exception) -> StartProblem:
+    return StartProblem(
+        Text("Kiwi 형태소 분석기를 불러오지 못했습니다.", "The Kiwi morpheme analyzer could not be loaded."),
+        where=str(error),
+        hint=Text(
+            "설치를 점검하십시오: enterprise_validator.py --category Packages",
+            "Check the installation: enterprise_validator.py --category Packages",
+        ),
+    )
