@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from bundle.atomic import write_atomic
 
@@ -63,7 +63,7 @@ class Provision:
         if self.wanted is not None:
             self._address(self.wanted)
             settings.write(prefix, self.wanted)
-        own(prefix, self.wanted)
+        own(prefix, self.wanted, self.made)
 
     def _configure(self, default: Path) -> None:
         path = self.prefix.config / default.name
@@ -98,13 +98,18 @@ class Provision:
         remove_file(undo_note(self.prefix))
 
 
-def own(prefix: Prefix, wanted: Optional[ServiceSettings]) -> None:
-    """Hand data and configuration to the service's user, where it has one of its own."""
+def own(prefix: Prefix, wanted: Optional[ServiceSettings], made: Sequence[Path]) -> None:
+    """Hand data and configuration, and the folders just made, to the service's user, where it has one.
+
+    A tree that is the user's already is not walked again.
+    """
     if wanted is None or not wanted.user:
         return
     import pwd
 
     entry = pwd.getpwnam(wanted.user)
+    for folder in made:
+        give(folder, entry.pw_uid, entry.pw_gid)
     for folder in (prefix.data, prefix.config):
         if folder.lstat().st_uid != entry.pw_uid:
             give_tree(folder, entry.pw_uid, entry.pw_gid)

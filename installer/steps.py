@@ -123,6 +123,9 @@ class CopyFiles(_Step):
     def apply(self) -> None:
         """Copy every file, comparing the copied bytes with the manifest."""
         bundle, folder = self.context.source, self.context.folder
+        title = Text("복사", "copied")
+        total = sum(entry.size for entry in bundle.manifest.files if destination(entry) is not None)
+        on_bytes = self.context.console.progress(title, total)
         for name in ("source", "tools", "models", "config.default"):
             make_directory(folder / name)
         for entry in bundle.manifest.files:
@@ -132,9 +135,9 @@ class CopyFiles(_Step):
             target = folder / inner
             make_directories(target.parent)
             if entry.kind == "model":
-                store.place(store.put(self.prefix, bundle.path(entry), entry), target, entry)
+                store.place(store.put(self.prefix, bundle.path(entry), entry, on_bytes), target, entry)
             else:
-                copy_hashed(bundle.path(entry), target, entry.mode, (entry.size, entry.sha256))
+                copy_hashed(bundle.path(entry), target, entry.mode, (entry.size, entry.sha256), on_bytes)
         write_atomic(folder / "tools" / layout.MANIFEST, bundle.manifest_bytes, 0o644)
 
 

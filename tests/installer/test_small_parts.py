@@ -18,6 +18,7 @@ from bundle.trust import Anchors, Origin, parse_allowed_signers
 from installer import filesystem, settings, store, trust_store
 from installer.cli import main, parser
 from installer.paths import Prefix
+from installer.provision import Provision
 from installer.settings import ServiceSettings
 from tests.support.bundles import REPOSITORY
 
@@ -145,3 +146,19 @@ def test_help_imports_nothing_heavy() -> None:
         "concurrent.futures",
         "asyncio",
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing owners needs root")
+def test_data_and_configuration_belong_to_the_service_user(tmp_path: Path) -> None:
+    import pwd
+
+    prefix = Prefix(tmp_path)
+    (prefix.root / "state").mkdir()
+    user = pwd.getpwnam("nobody")
+    wanted = ServiceSettings("systemd", "ragtrace", "nobody", "127.0.0.1", 8400, True)
+    Provision(prefix, wanted, None, "t").apply(tmp_path / "none")
+    (prefix.data / "index").rmdir()
+    Provision(prefix, wanted, None, "t").apply(tmp_path / "none")
+    for path in (prefix.data, prefix.data / "index", prefix.logs, prefix.config, prefix.settings):
+        assert (path.stat().st_uid, path.stat().st_gid) == (user.pw_uid, user.pw_gid), path
+    assert prefix.service.stat().st_uid == 0
