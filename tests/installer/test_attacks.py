@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,32 +147,23 @@ def test_a_prefix_below_a_file_is_refused(site: Site, bundle_for: Make) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="dropping root needs root")
-def test_a_prefix_that_is_not_writable_is_refused(tmp_path: Path, bundle_for: Make) -> None:
-    bundle = bundle_for()
-    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-    done = subprocess.run(
-        [
-            *command,
-            "/usr/bin/python3",
-            "-B",
-            str(_readable_copy(bundle)),
-            "--prefix",
-            "/opt/ragtrace-not-ours",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
-    )
+def test_a_prefix_that_is_not_writable_is_refused(bundle_for: Make) -> None:
+    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-B"]
+    with tempfile.TemporaryDirectory(prefix="ragtrace-test-") as place:
+        entry = readable_copy(bundle_for(), Path(place))
+        done = subprocess.run(
+            [*command, str(entry), "--prefix", "/opt/ragtrace-not-ours"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
+        )
     assert done.returncode == 12, done.stderr
     assert "not writable: /opt" in done.stderr
 
 
-def _readable_copy(bundle: Bundle) -> Path:
-    """Return an entry, below /tmp, that another user can read and that installs `bundle`."""
-    import tempfile
-
-    place = Path(tempfile.mkdtemp(prefix="ragtrace-test-"))
+def readable_copy(bundle: Bundle, place: Path) -> Path:
+    """Write an entry that installs a copy of `bundle`, all of it readable by every user, and return it."""
     place.chmod(0o755)
     shutil.copytree(bundle.root, place / "bundle")
     for package in ("bundle", "installer"):
