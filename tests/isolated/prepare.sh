@@ -2,6 +2,7 @@
 # Make this machine able to run the isolated tests: install the missing tools, mount tracefs.
 # Debian or Ubuntu, as root.  Running it again changes nothing.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin
 
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
