@@ -111,6 +111,8 @@ def main(arguments: Optional[Sequence[str]] = None, script: Optional[Path] = Non
         options = parser(lang, place).parse_args(words)
         console = Console(lang, quiet=options.quiet, as_json=options.json)
         prefix = Prefix(_prefix(options.prefix, place))
+        # uv runs in another folder: a relative path would mean something else there.
+        options.bundle = Path(os.path.abspath(options.bundle.expanduser()))
         return _guarded(options, prefix, console)
     except RagTraceError as error:
         # Whoever got as far as changing something has said what state things are in.

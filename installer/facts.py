@@ -160,7 +160,7 @@ def probe(path: str) -> Interpreter | None:
     """Ask an interpreter what it is; None where it does not run or is not CPython."""
     own = getattr(sys, "_base_executable", None) or sys.executable
     if os.path.realpath(path) == os.path.realpath(own) and sys.implementation.name == "cpython":
-        return Interpreter(path, "%d.%d" % sys.version_info[:2], reachable_by_all(path))
+        return Interpreter(os.path.abspath(path), "%d.%d" % sys.version_info[:2], reachable_by_all(path))
     try:
         answer = subprocess.run(
             [path, "-I", "-S", "-c", _PROBE],

@@ -322,3 +322,13 @@ def test_a_settings_file_that_is_a_link_is_not_followed(site: Site, bundle_for: 
     assert (done.code, "symbolic link" in done.err) == (14, True), done.err
     assert site.answering() == first.generation
     (tmp_path / "good").replace(site.prefix.settings)
+
+
+def test_relative_paths_mean_what_they_mean_to_the_operator(site: Site, bundle_for: Make) -> None:
+    bundle = bundle_for()
+    words = ["--bundle", bundle.root.name, "--allow-unverified-origin", "--service-manager", "process"]
+    done = site.run(
+        *words, "--python", os.path.relpath(sys.executable, bundle.root.parent), cwd=bundle.root.parent
+    )
+    assert done.code == 0, done.err
+    assert site.answering() == bundle.generation
