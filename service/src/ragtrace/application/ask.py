@@ -91,9 +91,15 @@ class Ask:
             )
 
     def _weights(self, terms: list[str]) -> dict[str, float]:
-        """Weigh terms by inverse document frequency (BM25's, Robertson and Zaragoza 2009)."""
+        """Weigh terms by inverse document frequency (BM25's, Robertson and Zaragoza 2009).
+
+        A term that no document has counts as one that a single document has: in a small corpus it would
+        otherwise outweigh everything that was found.
+        """
         size = self.index.size()
         frequencies = self.index.frequencies(terms)
-        return {
-            term: math.log(1 + (size - frequencies[term] + 0.5) / (frequencies[term] + 0.5)) for term in terms
-        }
+        return {term: _inverse_frequency(size, max(1, frequencies[term])) for term in terms}
+
+
+def _inverse_frequency(size: int, frequency: int) -> float:
+    return math.log(1 + (max(size, frequency) - frequency + 0.5) / (frequency + 0.5))
