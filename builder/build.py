@@ -29,6 +29,9 @@ class Progress(Protocol):
     def advance(self, count: int) -> None:
         """Note `count` more bytes of the stage."""
 
+    def detail(self, line: str) -> None:
+        """Tell one thing that only somebody who asked for more wants to know."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -105,6 +108,8 @@ def build_bundle(request: Request, cache: Cache, key: SigningKey, progress: Prog
     progress.stage(Text("잠금 파일에서 선택", "selecting from the lock"), 0)
     plan = make_plan(request)
     require_servable(plan)
+    for item in plan.artifacts:
+        progress.detail(f"{item.kind} {item.filename} sha256:{item.sha256} {item.source}")
     downloaded = _fetch(plan, cache, progress)
     progress.stage(Text("소스에서 휠 빌드", "building wheels from sources"), 0)
     epoch = seal.build_epoch(request.project)

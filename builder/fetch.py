@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,8 +48,16 @@ def fetch(cache: Cache, artifacts: Sequence[Artifact], on_bytes: OnBytes) -> Non
     # Largest first, so the longest download does not start last.
     wanted.sort(key=lambda item: -item.size)
     problems: list[Text] = []
+    stop = threading.Event()
+
+    def counted(count: int) -> None:
+        # Ctrl-C reaches only the main thread; the others notice here and leave their partial files.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        on_bytes(count)
+
     with _client() as client, ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch") as pool:
-        futures = {pool.submit(_fetch_one, cache, client, item, on_bytes): item for item in wanted}
+        futures = {pool.submit(_fetch_one, cache, client, item, counted): item for item in wanted}
         try:
             for future, item in futures.items():
                 error = future.exception()
@@ -65,6 +74,7 @@ def fetch(cache: Cache, artifacts: Sequence[Artifact], on_bytes: OnBytes) -> Non
                 elif error is not None:
                     raise error
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if problems:
@@ -150,6 +160,8 @@ def _download(client: httpx.Client, item: Artifact, partial: Path, on_bytes: OnB
     import httpx
 
     if item.source.startswith("file:"):
+        if not _local_path(item.source).is_file():
+            raise DownloadError(Text("파일이 없습니다", "there is no such file"), where=item.source)
         return _copy_local(item, partial, on_bytes)
     problem = ""
     for attempt in range(ATTEMPTS):

@@ -112,3 +112,18 @@ def test_all_files_that_failed_are_named_and_the_others_kept(cache: Cache, index
 def test_sizes_are_asked_for_without_downloading(cache: Cache, index: Index) -> None:
     assert fetch.remote_sizes([artifact(index)], cache) == [len(index.files[ALPHA])]
     assert index.downloads(ALPHA) == 0
+
+
+def test_an_interrupt_ends_the_download_and_keeps_what_was_received(cache: Cache, index: Index) -> None:
+    big = "big-1-py3-none-any.whl"
+    index.add(big, bytes(30_000_000))
+    item = artifact(index, big)
+
+    def interrupt(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch.fetch(cache, [item], interrupt)
+    assert 0 < cache.partial(item.sha256).stat().st_size < 30_000_000
+    assert not cache.has(item.sha256)
