@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
+import tomllib
 
 from builder import inputs, reference
 from bundle import errors
