@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -206,6 +207,12 @@ def test_a_refused_stream_gives_its_place_back(serve: Any) -> None:
 def test_the_access_log_never_holds_the_question(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="ragtrace.access"):
         serve().post("/query?q=secretword", QUESTION)
+        # The line is written after the answer has left, by the server's own thread.
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not any(
+            each.name == "ragtrace.access" for each in caplog.records
+        ):
+            time.sleep(0.01)
     lines = [json.loads(each.message) for each in caplog.records if each.name == "ragtrace.access"]
     assert lines and set(lines[0]) == {"event", "method", "path", "status", "bytes", "ms", "client"}
     assert "휴가" not in caplog.text and "secretword" not in caplog.text
