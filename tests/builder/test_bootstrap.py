@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -59,14 +60,14 @@ def test_the_wheel_of_this_machine_is_chosen(
     names = ["linux_armv6l", "win_amd64", "macosx_10_12_x86_64", "macosx_11_0_arm64", "musllinux_1_1_x86_64"]
     names += ["manylinux_2_17_aarch64.manylinux2014_aarch64", "manylinux_2_17_x86_64.manylinux2014_x86_64"]
     wheels = [{"url": f"https://x/uv-1-py3-none-{name}.whl"} for name in names]
-    monkeypatch.setattr(bootstrap.sys, "platform", system)
-    monkeypatch.setattr(bootstrap.platform, "machine", lambda: machine)
-    monkeypatch.setattr(bootstrap.platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
     assert expected in bootstrap._fitting_wheel(wheels)["url"]
 
 
 def test_a_machine_without_a_uv_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap.platform, "machine", lambda: "s390q")
+    monkeypatch.setattr(platform, "machine", lambda: "s390q")
     with pytest.raises(BuildError) as caught:
         bootstrap._fitting_wheel([{"url": "https://x/uv-1-py3-none-manylinux_2_17_x86_64.whl"}])
     assert "s390q" in caught.value.where

@@ -56,7 +56,7 @@ def _show(story: Story) -> int:
             journey.question(QUESTIONS[:3])
             journey.validate(unpacked)
             second = journey.carry_in(journey.build("second", later))
-            journey.install("second", second).expect()
+            journey.install("good", second).expect()
             journey.roll_back(second)
             journey.count_attempts()
         finally:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, Literal
 
 from bundle.text import Text, human_size
 
@@ -36,7 +36,8 @@ CARRIED = "/media/carried"
 REPORT = "/root/report.json"
 CLI = f"{PREFIX}/current/venv/bin/ragtrace"
 
-TITLES = {
+Installation = Literal["empty", "again", "broken", "good"]
+TITLES: dict[Installation, Text] = {
     "empty": Text("첫 설치", "Install on the empty host"),
     "again": Text("같은 번들을 다시 설치", "Install the same bundle again"),
     "broken": Text("고장 난 버전으로 업그레이드", "Upgrade to a version that is broken"),
@@ -173,7 +174,7 @@ class Journey:
             self.host.run(["rm", f"{CARRIED}/{bundle.archive.name}"]).expect()
         return f"{CARRIED}/{bundle.stem}"
 
-    def install(self, name: str, unpacked: str, *arguments: str) -> Completed:
+    def install(self, name: Installation, unpacked: str, *arguments: str) -> Completed:
         """Run the installer of an unpacked bundle and look at what runs afterwards."""
         with self.story.step(TITLES[name]):
             done = self._installer(unpacked, *arguments)
