@@ -45,8 +45,7 @@ class Console:
 
     def __exit__(self, *exception: object) -> None:
         """End the progress display."""
-        self._end_stage()
-        self._stack.close()
+        self._close_display()
 
     def stage(self, title: Text, total_bytes: int) -> None:
         """Begin a stage of so many bytes (0: unknown)."""
@@ -56,7 +55,9 @@ class Console:
         if self._json:
             self._event("stage", {"title": self._title, "total_bytes": total_bytes})
         elif self._rich:
-            self._task = self._shown().add_task(self._title, total=total_bytes or None)
+            self._task = self._shown().add_task(
+                self._title, total=total_bytes or None, sized=bool(total_bytes)
+            )
         elif not self._quiet:
             size = f" ({human_size(total_bytes)})" if total_bytes else ""
             sys.stderr.write(f"[{self._title}]{size}\n")
@@ -94,21 +95,20 @@ class Console:
 
     def result(self, text: str) -> None:
         """Print a result to standard output."""
-        self._end_stage()
+        self._close_display()
         sys.stdout.write(text.rstrip("\n") + "\n")
         sys.stdout.flush()
 
     def result_json(self, document: object) -> None:
         """Print a result as JSON to standard output."""
-        self._end_stage()
+        self._close_display()
         self._answered = True
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def error(self, error: RagTraceError) -> None:
         """Print an error."""
-        self._end_stage()
-        self._stack.close()
+        self._close_display()
         if self._json and not self._answered:
             # A plan that was printed names its obstacles itself: standard output stays one document.
             sys.stdout.write(
@@ -133,22 +133,13 @@ class Console:
     def _shown(self) -> RichProgress:
         if self._display is None:
             # Imported only where a terminal shows it.
-            from rich.console import Console as RichConsole
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                Progress,
-                TextColumn,
-                TimeElapsedColumn,
-                TransferSpeedColumn,
-            )
+            from .display import make_display
 
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeElapsedColumn(),
-            )
-            self._display = self._stack.enter_context(Progress(*columns, console=RichConsole(stderr=True)))
+            self._display = self._stack.enter_context(make_display())
         return self._display
+
+    def _close_display(self) -> None:
+        """End the live lines, so that what is printed next stays below them."""
+        self._end_stage()
+        self._stack.close()
+        self._display = None
