@@ -7,7 +7,7 @@ no second copy of multi-gigabyte weights exists (docs/adr/0004).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from .cache import Cache
 from .inputs import REPOSITORY, ProjectSpec
 
 # Never part of a project's source in a bundle: caches, environments, and what may hold secrets.
-_SKIPPED = {"__pycache__", "node_modules", "dist", "build", "venv", "htmlcov"}
+_SKIPPED = {"__pycache__", "node_modules"}
+# Outputs of tools at the top of a project; deeper down these are ordinary names of packages.
+_SKIPPED_AT_TOP = {"dist", "build", "venv", "htmlcov"}
 _SKIPPED_SUFFIXES = (".pyc", ".pyo", ".egg-info", ".so", ".pem", ".key")
 
 
@@ -68,7 +70,7 @@ def project_source(project: ProjectSpec) -> list[StagedFile]:
     """Stage the project's source tree and its lock under ``03_Source/``."""
     component = project.name
     files = []
-    for path in _source_files(project.root):
+    for path in _source_files(project.root, _SKIPPED | _SKIPPED_AT_TOP):
         name = path.relative_to(project.root).as_posix()
         kind = "config" if name.startswith("config.default/") else "source"
         files.append(staged(f"{layout.SOURCE}/{name}", path, kind, component))
@@ -118,9 +120,9 @@ def _template(folder: str, kind: str) -> Iterator[StagedFile]:
             yield staged(f"{folder}/{relative.as_posix()}", path, kind, folder, mode)
 
 
-def _source_files(root: Path) -> Iterator[Path]:
+def _source_files(root: Path, skipped: Set[str]) -> Iterator[Path]:
     for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or path.name in _SKIPPED or path.name.endswith(_SKIPPED_SUFFIXES):
+        if path.name.startswith(".") or path.name in skipped or path.name.endswith(_SKIPPED_SUFFIXES):
             continue
         if path.is_symlink():
             raise BuildError(
@@ -129,7 +131,7 @@ def _source_files(root: Path) -> Iterator[Path]:
                 hint=Text("실제 파일로 바꾸십시오", "replace it by the file itself"),
             )
         if path.is_dir():
-            yield from _source_files(path)
+            yield from _source_files(path, _SKIPPED)
         elif path.is_file():
             yield path
 
