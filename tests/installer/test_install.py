@@ -118,6 +118,26 @@ def test_a_release_whose_validator_fails_is_undone(site: Site, bundle_for: Make)
     assert site.answering() == first.generation
 
 
+def test_rollback_does_not_wait_for_the_validator_of_a_release_that_passed_it_before(
+    site: Site, bundle_for: Make
+) -> None:
+    script = "import os, sys; raise SystemExit(3 if os.path.exists(sys.argv[sys.argv.index('--prefix') + 1] + '/data/late') else 0)"
+    first = bundle_for(validator=script)
+    assert site.install(first).code == 0
+    assert site.install(bundle_for(sequence=2, version="2.0.0")).code == 0
+    (site.prefix.data / "late").touch()
+    assert site.run("--rollback").code == 0
+    assert site.answering() == first.generation
+
+
+def test_manifest_and_signature_stay_with_the_release(site: Site, bundle_for: Make) -> None:
+    bundle = bundle_for()
+    assert site.install(bundle).code == 0
+    kept = site.prefix.generation(bundle.generation) / "tools"
+    for name in ("MANIFEST.json", "MANIFEST.json.sig"):
+        assert (kept / name).read_bytes() == (bundle.root / name).read_bytes()
+
+
 def test_validator_warnings_do_not_stop_an_installation(site: Site, bundle_for: Make) -> None:
     script = "import sys; assert '--quiet' in sys.argv and '--prefix' in sys.argv; raise SystemExit(4)"
     done = site.install(bundle_for(validator=script))

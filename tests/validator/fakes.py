@@ -20,7 +20,7 @@ from typing import Any
 
 from bundle.manifest import Manifest, Package, Project, ServiceSpec, Target, manifest_digest
 from bundle.offline import OFFLINE_ENVIRONMENT
-from installer import pointer, receipt
+from installer import accepted, pointer, receipt
 from installer.paths import Prefix
 from validator.model import Check, Outcome, Status
 from validator.subject import Subject
@@ -92,6 +92,7 @@ class Installation:
         self.facts()
         self.seal()
         pointer.write(Prefix(root), pointer.Pointer(self.name, self.digest, 1))
+        accepted.write(Prefix(root), accepted.Accepted(True, 1, (self.name,), "t"))
         (root / "current").symlink_to(self.generation)
 
     def _folders(self) -> None:

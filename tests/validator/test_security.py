@@ -174,6 +174,15 @@ def test_a_signature_by_a_trusted_signer_passes_and_by_an_unknown_one_warns(
 
 
 @needs_ssh_keygen
+def test_a_release_that_is_not_accepted_yet_has_no_pinned_signer_to_compare(
+    installation: Installation, tmp_path: Path
+) -> None:
+    sign(installation, tmp_path)
+    (installation.root / "trust" / "accepted.json").unlink()
+    assert status(security.signature, installation.subject()) is Status.SKIP
+
+
+@needs_ssh_keygen
 def test_a_changed_manifest_or_signature_fails(installation: Installation, tmp_path: Path) -> None:
     (installation.root / "trust" / "allowed_signers").write_text(sign(installation, tmp_path))
     manifest = installation.generation / "tools" / "MANIFEST.json"

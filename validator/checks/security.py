@@ -16,7 +16,7 @@ from validator.checks.tools import unit_path
 from validator.host import files, outbound, procfs
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
 from validator.names import listed
-from validator.subject import Subject, Unreadable, read_limited
+from validator.subject import Subject, Unreadable, read_json_object, read_limited
 
 SECURITY = Category.SECURITY
 POSIX = ("linux", "darwin")
@@ -301,6 +301,12 @@ def signature(subject: Subject) -> Outcome:
     if not seal.exists():
         what = Text("세대에 서명 파일이 보관되어 있지 않습니다", "no signature is kept with the generation")
         return skipped(what)
+    if not _accepted(subject):
+        # The installer pins the signer when it accepts the release, which is after this validator has run.
+        what = Text(
+            "릴리스가 아직 확정되지 않았습니다", "the release is not accepted yet; its signer is pinned then"
+        )
+        return skipped(what)
     try:
         manifest = read_limited(subject.manifest_path, limits.MANIFEST_BYTES)
         origin = establish_origin(manifest, read_limited(seal, SIGNATURE_BYTES), Anchors(_signers(subject)))
@@ -314,6 +320,15 @@ def signature(subject: Subject) -> Outcome:
     return Outcome(
         Status.WARN, origin.explanation, origin.key.fingerprint, "verified signer", why, "carry-again"
     )
+
+
+def _accepted(subject: Subject) -> bool:
+    assert subject.generation is not None
+    try:
+        record = read_json_object(subject.prefix / "trust" / "accepted.json")
+    except Unreadable:
+        return False
+    return subject.generation.name in record.get("generations", [])
 
 
 def _signers(subject: Subject) -> str:
