@@ -23,7 +23,7 @@ def before(subject: Subject) -> Outcome:
 @check("HOS-002", Category.TOOLS, T, timeout_s=0.2)
 def hangs(subject: Subject) -> Outcome:
     """Never end, and leave a grandchild behind."""
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(subject.prefix)])
     time.sleep(600)
     return passed(T)
 

@@ -17,9 +17,15 @@ HOSTILE = ("tests.validator.hostile_checks",)
 
 
 @pytest.fixture(scope="module")
-def hostile(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prefix without an installation, its name found in the command line of what a check starts."""
+    return tmp_path_factory.mktemp("empty") / "none"
+
+
+@pytest.fixture(scope="module")
+def hostile(repository: Path, nowhere: Path) -> dict[str, Result]:
     """Results of every hostile check in one run."""
-    subject = Subject(tmp_path_factory.mktemp("empty") / "none")
+    subject = Subject(nowhere)
     results = run_checks(hostile_checks.CHECKS, subject, modules=HOSTILE, paths=[str(repository)])
     assert [result.check.id for result in results] == [item.id for item in hostile_checks.CHECKS]
     return {result.check.id: result for result in results}
@@ -59,11 +65,11 @@ def test_a_skip_says_that_nothing_is_installed(hostile: dict[str, Result]) -> No
     assert hostile["HOS-010"].outcome.details.en.startswith("nothing installed at ")
 
 
-def test_a_hanging_check_leaves_no_process_behind(hostile: dict[str, Result]) -> None:
+def test_a_hanging_check_leaves_no_process_behind(hostile: dict[str, Result], nowhere: Path) -> None:
     left = [
         entry.name
         for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and b"time.sleep(600)" in _command(entry)
+        if entry.name.isdigit() and str(nowhere).encode() in _command(entry)
     ]
     assert left == []
 
