@@ -238,19 +238,24 @@ def _walk(root: Path) -> Iterator[Tuple[str, os.stat_result]]:
 def _read_capped(path: Path, cap: int) -> Optional[bytes]:
     """Return a small file's bytes, or None where there is none; a link, a pipe or a device is refused."""
     # O_NONBLOCK: opening a pipe that somebody put there must not wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise IntegrityError(
-            Text("일반 파일이 아니거나 읽을 수 없습니다", "not a regular file, or unreadable"), where=f"{path}: {error}"
+            Text("일반 파일이 아니거나 읽을 수 없습니다", "not a regular file, or unreadable"),
+            where=f"{path}: {error}",
         ) from error
     with open(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise IntegrityError(Text("일반 파일이 아닙니다", "not a regular file"), where=str(path))
         data = stream.read(cap + 1)
     if len(data) > cap:
-        raise IntegrityError(Text("파일이 크기 제한을 넘습니다", "the file is over its size limit"), where=str(path))
+        raise IntegrityError(
+            Text("파일이 크기 제한을 넘습니다", "the file is over its size limit"), where=str(path)
+        )
     return data
