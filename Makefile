@@ -29,7 +29,7 @@ demo: dev  ## build → isolated host → install → question → validator →
 	sh tests/isolated/prepare.sh
 	$(VENV)/python -m tests.isolated.demo
 docs: dev  ## write the generated parts of docs/ again
-	$(VENV)/python -m builder.reference && $(VENV)/python -m recovery.reference > docs/reference/checks.md
+	$(VENV)/python -m docs.generate
 bench: dev  ## the benchmarks, as ratios in one run; writes docs/benchmarks.md
 	$(VENV)/python -m benchmarks
 clean:  ## what was built here; the download cache stays

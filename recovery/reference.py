@@ -1,9 +1,8 @@
-"""Write ``docs/reference/checks.md`` from the registry and the table of causes: ``python -m recovery.reference``."""
+"""The text of ``docs/reference/checks.md``, from the registry and the table of causes; `make docs` writes it."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import List
 
 from recovery.actions import ACTIONS
@@ -13,7 +12,7 @@ from validator.registry import load
 
 HEAD = """# Checks
 
-Every check of `enterprise_validator.py`, by category. This page is generated (`python -m recovery.reference`);
+Every check of `enterprise_validator.py`, by category. This page is generated (`make docs`);
 a test compares it with the code.
 
 Every check that is asked for gives exactly one result: `pass`, `warn`, `fail`, `skip`, `error` (the check itself
@@ -70,7 +69,3 @@ def _advice(cause: Cause) -> List[str]:
         lines.append("The recovery assistant offers: " + "; ".join(titles) + ".\n")
     lines.append(f"통과하지 못하면: {cause.explanation.ko} {cause.advice.ko}\n")
     return lines
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

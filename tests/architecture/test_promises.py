@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 import tomllib
 
-from builder import inputs, reference
+from builder import inputs
 from bundle import errors
 from bundle.offline import OFFLINE_ENVIRONMENT
+from docs import generate
 from tests.support.trees import FILES, manifest_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,8 +79,9 @@ def test_every_profile_and_its_targets_can_be_read(path: Path) -> None:
         assert inputs.load_target(target).name == target
 
 
-def test_the_builders_help_in_the_docs_is_the_real_one() -> None:
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.page()
+@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: path.name)
+def test_generated_pages_say_what_the_code_says(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == generate.pages()[path], "run: make docs"
 
 
 def test_readme_commands_are_the_ones_that_exist() -> None:

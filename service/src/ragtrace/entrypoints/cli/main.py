@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     go_offline(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
     lang = choose_language(_wished(words), os.environ)
-    arguments = _parser(lang).parse_args(words, argparse.Namespace(config=None, json=False))
+    arguments = make_parser(lang).parse_args(words, argparse.Namespace(config=None, json=False))
     from ragtrace.entrypoints.cli.console import Console
 
     console = Console(lang, arguments.json)
@@ -78,7 +78,7 @@ def _wished(words: Sequence[str]) -> str | None:
     return None
 
 
-def _parser(lang: str) -> argparse.ArgumentParser:
+def make_parser(lang: str) -> argparse.ArgumentParser:
     def text(ko: str, en: str) -> str:
         return Text(ko, en).to(lang)
 
