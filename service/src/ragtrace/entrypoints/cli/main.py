@@ -79,6 +79,8 @@ def _wished(words: Sequence[str]) -> str | None:
 
 
 def make_parser(lang: str) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, with help in `lang`."""
+
     def text(ko: str, en: str) -> str:
         return Text(ko, en).to(lang)
 
