@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Optional, Tuple, Union
 
 from . import limits
+from .atomic import fsync_file
 from .errors import IntegrityError
 from .text import Text
 
@@ -100,18 +101,24 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def hash_files(
-    paths: Iterable[Path], threads: Optional[int] = None, on_bytes: Optional[OnBytes] = None
+    paths: Iterable[Path],
+    threads: Optional[int] = None,
+    on_bytes: Optional[OnBytes] = None,
+    *,
+    durable: bool = False,
 ) -> Iterator[HashOutcome]:
     """Yield ``(path, size, sha256-or-OSError)`` for every path, in the order in which they finish.
 
-    Files are read by several threads (hashlib releases the GIL), and at most twice as many files as
-    threads are in flight, so memory does not grow with the number of files.
+    Files are read by several threads (hashlib releases the GIL), and at most four times as many files as
+    threads are in flight, so memory does not grow with the number of files. With `durable` each file is
+    also synchronised to the disk by the thread that has just read it; twice as many threads then, because
+    they wait for the disk half of the time.
     """
-    count = threads or min(os.cpu_count() or 1, limits.HASH_THREADS)
+    count = threads or min((2 if durable else 1) * (os.cpu_count() or 1), limits.HASH_THREADS)
     waiting: "set[Future[HashOutcome]]" = set()
     with ThreadPoolExecutor(max_workers=count, thread_name_prefix="hash") as pool:
         for path in paths:
-            waiting.add(pool.submit(_outcome, path, on_bytes))
+            waiting.add(pool.submit(_outcome, path, on_bytes, durable))
             if len(waiting) >= 4 * count:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -120,9 +127,11 @@ def hash_files(
             yield future.result()
 
 
-def _outcome(path: Path, on_bytes: Optional[OnBytes]) -> HashOutcome:
+def _outcome(path: Path, on_bytes: Optional[OnBytes], durable: bool) -> HashOutcome:
     try:
         size, digest = sha256_file(path, on_bytes)
+        if durable:
+            fsync_file(path)
     except OSError as error:
         return path, 0, error
     return path, size, digest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Optional
 
-from bundle.atomic import write_atomic
+from bundle.atomic import fsync_files, write_atomic
 from bundle.hashing import hash_files
 
 from . import sealed
@@ -30,6 +30,11 @@ class Entry:
     def is_file(self) -> bool:
         """Whether it is a regular file."""
         return bool(self.sha256)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return not self.sha256 and self.target is None
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,13 @@ def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result, 
 
 
 def take(
-    folder: Path, known: Mapping[str, str] = {}, on_bytes: Optional[Callable[[int], None]] = None
+    folder: Path,
+    known: Mapping[str, str] = {},
+    on_bytes: Optional[Callable[[int], None]] = None,
+    *,
+    durable: bool = False,
 ) -> list[Entry]:
-    """Read a generation back from disk and return what is there.
+    """Read a generation back from disk and return what is there; with `durable`, also synchronise all of it.
 
     Args:
         folder: the generation.
@@ -93,11 +102,16 @@ def take(
             entries[path] = Entry(path, mode)
         else:
             raise OSError(f"neither file, folder nor link: {folder / path}")
-    for found, size, outcome in hash_files(waiting, on_bytes=on_bytes):
+    # Largest first, so that the last thread to finish holds a small file.
+    ordered = sorted(waiting, key=lambda place: -entries[waiting[place]].size)
+    for found, size, outcome in hash_files(ordered, on_bytes=on_bytes, durable=durable):
         if isinstance(outcome, OSError):
             raise outcome
         path = waiting[found]
         entries[path] = Entry(path, entries[path].mode, size, outcome)
+    if durable:
+        # Files first, then the folders that name them.
+        fsync_files([folder, *(folder / path for path, entry in entries.items() if entry.is_folder)])
     return [entries[path] for path in sorted(entries)]
 
 

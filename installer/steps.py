@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -148,15 +148,15 @@ class WriteReceipt(_Step):
     def apply(self) -> None:
         """Verify, synchronise, write the receipt last.
 
-        The disk is written to while the bytes are read back, and uv's cache goes meanwhile; the receipt
-        waits for all three.
+        One call tells the kernel to write everything out while the bytes are read back; the
+        synchronisation of each file, which alone reports errors, then has little left to wait for.
         """
         folder, manifest = self.context.folder, self.context.manifest
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="aside") as aside:
-            others = [aside.submit(make_durable, folder), aside.submit(remove_tree, self.prefix.scratch)]
-            entries = receipt.take(folder)
-            for other in others:
-                other.result()
+        remove_tree(self.prefix.scratch)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as aside:
+            written = aside.submit(write_out)
+            entries = receipt.take(folder, durable=True)
+            written.result()
         _require(receipt_problems(manifest, folder, entries), folder)
         fsync_files([self.prefix.generations, self.prefix.root])
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -169,16 +169,10 @@ class WriteReceipt(_Step):
         )
 
 
-def make_durable(folder: Path) -> None:
-    """Write a tree's files, then its folders, to the disk; links have no bytes of their own."""
-    files, folders = [], [folder]
-    for path, status, _ in receipt.walk(folder):
-        if stat.S_ISREG(status.st_mode):
-            files.append(folder / path)
-        elif stat.S_ISDIR(status.st_mode):
-            folders.append(folder / path)
-    fsync_files(files)
-    fsync_files(folders)
+def write_out() -> None:
+    """Have the kernel begin to write everything it holds back (POSIX)."""
+    if os.name == "posix":
+        os.sync()
 
 
 def receipt_problems(manifest: Manifest, folder: Path, entries: list[receipt.Entry]) -> list[str]:
