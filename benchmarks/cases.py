@@ -84,8 +84,8 @@ class Bench:
         requirements.write_text(self._requirements(here))
         cold, wheels = self.folder / "cold", self.folder / "pip-wheels"
         script = (
-            "import sys; from pathlib import Path; from builder import build, cli, fetch; from builder.cache import Cache; "
-            "o = cli.parser('en').parse_args(sys.argv[2:]); (r,) = cli._requests(o); p = build.make_plan(r); "
+            "import sys; from pathlib import Path; from builder import build, cli, fetch, options; from builder.cache import Cache; "
+            "o = options.parser('en').parse_args(sys.argv[2:]); (r,) = cli._requests(o); p = build.make_plan(r); "
             "fetch.fetch(Cache(Path(sys.argv[1])), [a for a in p.artifacts if a.kind != 'uv'], lambda n: None)"
         )
         ours = [sys.executable, "-c", script, str(cold), "plan", "--python", here]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bundle import layout
 from bundle.errors import BuildError
+from bundle.hashing import sha256_file
 from bundle.manifest import Manifest, Package, Project, Target
 from bundle.text import Text
 
@@ -73,6 +74,8 @@ def make_plan(request: Request) -> BundlePlan:
         obstacles.append(tool)
     else:
         artifacts.append(tool)
+    if request.python_archive is not None:
+        artifacts.append(_interpreter(request.python_archive))
     target = Target(spec.name, spec.os, spec.arch, spec.libc, spec.libc_min, request.pythons)
     return BundlePlan(
         request.project, request.profile, target, tuple(artifacts), selection.packages(), tuple(obstacles)
@@ -119,7 +122,7 @@ def build_bundle(request: Request, cache: Cache, key: SigningKey, progress: Prog
     progress.stage(Text("배치와 서명", "staging and signing"), 0)
     wheels = carried.carried_wheels(plan, built)
     files = [*source, *carried.stage_wheels(plan, wheels, own, cache), *stage.far_side()]
-    files += carried.stage_prerequisites(plan, cache, request.python_archive)
+    files += carried.stage_prerequisites(plan, cache)
     files = stage.sorted_files(files)
     needed = carried.installed_bytes(plan, wheels, own, cache)
     manifest = _manifest(request, plan, files, own, epoch, needed)
@@ -132,7 +135,7 @@ def build_bundle(request: Request, cache: Cache, key: SigningKey, progress: Prog
 
 
 def _fetch(plan: BundlePlan, cache: Cache, progress: Progress) -> int:
-    wanted = fetch.missing(cache, plan.artifacts)
+    wanted = fetch.missing(cache, (item for item in plan.artifacts if item.kind != "interpreter"))
     if wanted:
         sizes = fetch.remote_sizes(wanted, cache)
         wanted = [replace(item, size=size) for item, size in zip(wanted, sizes, strict=True)]
@@ -155,6 +158,13 @@ def _uv_for(request: Request) -> Artifact | Obstacle:
         Text("대상에 맞는 uv 휠이 없습니다", "no uv wheel fits the target"),
         Text("다른 대상을 고르십시오", "choose another target"),
     )
+
+
+def _interpreter(path: Path) -> Artifact:
+    """Describe the interpreter archive that was given; it is packed from where it lies."""
+    size, digest = sha256_file(path)
+    reason = "given with --python-archive, for hosts without a fitting Python"
+    return Artifact("interpreter", "python", "", path.name, path.as_uri(), digest, size, (), reason)
 
 
 def _manifest(

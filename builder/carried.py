@@ -7,8 +7,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bundle import checksums, layout
+from bundle.manifest import FileEntry
 
 from . import stage, wheelfile
 from .cache import Cache
@@ -77,16 +79,18 @@ def installed_bytes(plan: BundlePlan, wheels: Sequence[CarriedWheel], own: Built
     return largest + wheelfile.unpacked_size(cache.path(own.sha256))
 
 
-def stage_prerequisites(plan: BundlePlan, cache: Cache, python_archive: Path | None) -> list[StagedFile]:
+def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
     """Stage the uv binary, taken out of its wheel, and the interpreter archive if one was given."""
     (tool,) = plan.of_kind("uv")
     name = "uv.exe" if plan.target.os == "windows" else "uv"
     digest = wheelfile.script_in_cache(cache, tool.sha256, name)
     binary = stage.from_cache(f"{layout.PREREQUISITES}/{name}", cache, digest, "uv", f"uv {tool.version}")
     files = [StagedFile(replace(binary.entry, mode=0o755), binary.source)]
-    if python_archive is not None:
-        place = f"{layout.PREREQUISITES}/{python_archive.name}"
-        files.append(stage.large_file(place, python_archive, "interpreter", "python"))
+    for item in plan.of_kind("interpreter"):
+        entry = FileEntry(
+            f"{layout.PREREQUISITES}/{item.filename}", item.size, item.sha256, 0o644, "interpreter", "python"
+        )
+        files.append(StagedFile(entry, Path(unquote(urlsplit(item.source).path))))
     return files
 
 

@@ -7,18 +7,15 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from bundle.errors import Interrupted, RagTraceError, SpaceError, UsageProblem
-from bundle.text import LANGUAGES, Text, choose_language, language_argument
+from bundle.text import Text, choose_language, language_argument
 
 from . import build, fetch, signing, summary
 from .cache import Cache, default_folder
 from .console import Console
-from .inputs import REPOSITORY, load_profile, load_project
-
-DEFAULT_PROJECT = REPOSITORY / "service"
-COMMANDS = ("build", "plan")
+from .inputs import load_profile, load_project
+from .options import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,127 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             )
             return Interrupted.exit_code
-
-
-def parser(lang: str) -> argparse.ArgumentParser:
-    """Return the argument parser with its help in `lang`."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
-    common = argparse.ArgumentParser(add_help=False)
-    add = common.add_argument
-    add(
-        "--project-root",
-        type=Path,
-        default=DEFAULT_PROJECT,
-        metavar="DIR",
-        help=text("담을 uv 프로젝트 (기본: service/)", "the uv project to pack (default: service/)"),
-    )
-    add(
-        "--profile",
-        metavar="NAME",
-        help=text(
-            "manifests/profiles의 이름 (기본: ragtrace는 starter, 그 밖은 library)",
-            "a name of manifests/profiles (default: starter for ragtrace, library for others)",
-        ),
-    )
-    add(
-        "--target",
-        action="append",
-        metavar="NAME",
-        help=text(
-            "manifests/targets의 이름 (기본: 프로파일의 대상)",
-            "a name of manifests/targets (default: the profile's)",
-        ),
-    )
-    add(
-        "--python",
-        action="append",
-        metavar="X.Y",
-        help=text(
-            "대상의 파이썬, 여러 번 가능 (기본: 프로파일)",
-            "the target's Python, repeatable (default: the profile's)",
-        ),
-    )
-    add(
-        "--extra",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=text("프로젝트 extra 추가", "also pack this extra"),
-    )
-    add(
-        "--group",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=text("의존성 그룹 추가", "also pack this dependency group"),
-    )
-    add("--json", action="store_true", help=text("결과와 진행을 JSON으로", "progress and result as JSON"))
-    add("--lang", choices=LANGUAGES, help=text("언어 (기본: 로캘)", "language (default: the locale)"))
-    loudness = common.add_mutually_exclusive_group()
-    loudness.add_argument("--verbose", action="store_true", help=text("자세히", "say more"))
-    loudness.add_argument(
-        "--quiet", action="store_true", help=text("결과와 오류만", "only results and errors")
-    )
-    top = argparse.ArgumentParser(
-        prog="create_enterprise_offline.py",
-        description=text(
-            "uv로 잠긴 프로젝트를 폐쇄망 설치용 서명 번들 하나로 만듭니다.",
-            "Pack a uv-locked project into one signed bundle for a closed network.",
-        ),
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{build,plan}")
-    making = commands.add_parser(
-        "build",
-        parents=[common],
-        help=text("번들 만들기 (기본 명령)", "make the bundle (the default command)"),
-    )
-    making.add_argument(
-        "--output-dir",
-        type=Path,
-        default=Path("dist"),
-        metavar="DIR",
-        help=text("결과 폴더 (기본: dist)", "where the archive goes (default: dist)"),
-    )
-    making.add_argument(
-        "--signing-key",
-        type=Path,
-        metavar="FILE",
-        help=text(
-            "OpenSSH Ed25519 개인 키 (기본: 처음 실행할 때 만든 키)",
-            "an OpenSSH Ed25519 private key (default: one made on the first run)",
-        ),
-    )
-    making.add_argument(
-        "--signer",
-        default="ragtrace-builder",
-        metavar="NAME",
-        help=text("allowed_signers에 적을 서명자 이름", "the principal written to allowed_signers"),
-    )
-    making.add_argument(
-        "--python-archive",
-        type=Path,
-        metavar="FILE",
-        help=text(
-            "함께 담을 파이썬 (python-build-standalone tar.gz)",
-            "an interpreter to carry (a python-build-standalone tar.gz)",
-        ),
-    )
-    making.add_argument(
-        "--sequence",
-        type=int,
-        metavar="N",
-        help=text(
-            "다운그레이드를 막는 순번 (기본: 소스의 시각)",
-            "the number that prevents downgrades (default: the sources' time)",
-        ),
-    )
-    commands.add_parser(
-        "plan", parents=[common], help=text("무엇을 담을지만 보기", "only show what would be packed")
-    )
-    return top
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -234,12 +110,12 @@ def _requests(options: argparse.Namespace) -> list[build.Request]:
         raise UsageProblem(
             Text("파이썬 버전은 X.Y 형식입니다", "a Python version has the form X.Y"), where=", ".join(wrong)
         )
-    archive = getattr(options, "python_archive", None)
+    archive = options.python_archive
     if archive is not None and not archive.is_file():
         raise UsageProblem(
             Text("파이썬 아카이브가 없습니다", "there is no such Python archive"), where=str(archive)
         )
-    sequence = getattr(options, "sequence", None)
+    sequence = options.sequence
     if sequence is not None and sequence < 1:
         raise UsageProblem(
             Text("순번은 1 이상입니다", "the sequence is at least 1"), where=f"--sequence {sequence}"
@@ -252,8 +128,8 @@ def _requests(options: argparse.Namespace) -> list[build.Request]:
             pythons=tuple(dict.fromkeys(pythons)),
             extras=tuple(dict.fromkeys((*profile.extras, *options.extra))),
             groups=tuple(dict.fromkeys((*profile.groups, *options.group))),
-            output=getattr(options, "output_dir", Path("dist")).absolute(),
-            python_archive=archive,
+            output=options.output_dir.absolute(),
+            python_archive=archive.absolute() if archive else None,
             sequence=sequence,
         )
         for target in dict.fromkeys(options.target or profile.targets)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bundle import checksums, layout, names
 from bundle.errors import BuildError
-from bundle.hashing import sha256_bytes, sha256_file
+from bundle.hashing import sha256_bytes
 from bundle.manifest import FileEntry
 from bundle.text import Text
 
@@ -36,20 +36,7 @@ class StagedFile:
 
 
 def staged(path: str, source: Path | bytes, kind: str, component: str, mode: int = 0o644) -> StagedFile:
-    """Stage a small file: read and hash it now, so what is promised is what was read.
-
-    Raises:
-        BuildError: the name cannot be carried to every system.
-    """
-    wrong = names.problem_with(path)
-    if wrong is not None:
-        raise BuildError(
-            Text(
-                "모든 시스템에서 쓸 수 있는 파일 이름이 아닙니다", "a file name is not usable on every system"
-            ),
-            where=path,
-            details=[wrong],
-        )
+    """Stage a small file: read and hash it now, so what is promised is what was read."""
     data = source.read_bytes() if isinstance(source, Path) else source
     return StagedFile(FileEntry(path, len(data), sha256_bytes(data), mode, kind, component), data)
 
@@ -58,12 +45,6 @@ def from_cache(path: str, cache: Cache, sha256: str, kind: str, component: str) 
     """Stage a cached file under the digest that is its name there; packing checks the bytes."""
     place = cache.path(sha256)
     return StagedFile(FileEntry(path, place.stat().st_size, sha256, 0o644, kind, component), place)
-
-
-def large_file(path: str, place: Path, kind: str, component: str) -> StagedFile:
-    """Stage a file a person gave, hashing it as a stream."""
-    size, digest = sha256_file(place)
-    return StagedFile(FileEntry(path, size, digest, 0o644, kind, component), place)
 
 
 def project_source(project: ProjectSpec) -> list[StagedFile]:
@@ -137,12 +118,19 @@ def _source_files(root: Path, skipped: Set[str]) -> Iterator[Path]:
 
 
 def sorted_files(files: Sequence[StagedFile]) -> list[StagedFile]:
-    """Return the files by name, refusing two of one name.
+    """Return the files by name.
 
     Raises:
-        BuildError: two files want one place.
+        BuildError: names that not every system can hold, or two files that want one place.
     """
     ordered = sorted(files, key=lambda item: item.entry.path)
+    wrong = [(item.entry.path, names.problem_with(item.entry.path)) for item in ordered]
+    refused = [Text(f"{path}: {text.ko}", f"{path}: {text.en}") for path, text in wrong if text is not None]
+    if refused:
+        raise BuildError(
+            Text("모든 시스템에서 쓸 수 있는 이름이 아닙니다", "file names are not usable on every system"),
+            details=refused,
+        )
     clashes = names.colliding([item.entry.path for item in ordered])
     if clashes:
         raise BuildError(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from builder.cli import parser as builder_parser
+from builder.options import parser as builder_parser
 from installer.cli import parser as installer_parser
 from ragtrace.entrypoints.cli.main import make_parser as service_parser
 from recovery.cli import parser as recovery_parser

@@ -240,6 +240,9 @@ def test_a_given_interpreter_archive_is_carried(run: Run, tmp_path: Path) -> Non
     place = tmp_path / "python-3.11-linux.tar.gz"
     with tarfile.open(place, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("python/"))
+    planned = json.loads(run("plan", "--json", "--python-archive", str(place))[1])["artifacts"]
+    (shown,) = [item for item in planned if item["kind"] == "interpreter"]
+    assert (shown["filename"], shown["size"]) == (place.name, place.stat().st_size)
     code, out, _ = run("build", "--json", "--python-archive", str(place))
     root = unpack(Path(json.loads(out.splitlines()[-1])["archive"]), tmp_path / "unpacked")
     assert code == 0

@@ -43,9 +43,10 @@ def test_a_link_in_the_source_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["con.py", "a:b.txt", "trailing. "])
-def test_a_name_that_windows_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BuildError, match="not usable on every system"):
-        stage.project_source(project(tmp_path, name))
+def test_names_that_windows_cannot_hold_are_all_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BuildError, match="not usable on every system") as caught:
+        stage.sorted_files(stage.project_source(project(tmp_path, name, "fine.py")))
+    assert [name in detail.en for detail in caught.value.details] == [True]
 
 
 def test_two_files_for_one_name_are_refused() -> None:
