@@ -53,6 +53,7 @@ def _section(item: Check) -> List[str]:
     cause = next((cause for cause in CAUSES if item.id in cause.checks), None)
     platforms = ", ".join({"win32": "windows", "darwin": "macos"}.get(name, name) for name in item.platforms)
     needs = "an installation" if item.needs_installation else "nothing installed"
+    needs = "an installed service" if item.needs_service else needs
     return [
         f"### {item.id}\n",
         f"**{item.title.en}** · {item.title.ko}\n",

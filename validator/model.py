@@ -120,6 +120,7 @@ class Check:
     timeout_s: float = 5.0
     memory_mb: int = limits.CHECK_MEMORY_MB
     needs_installation: bool = False
+    needs_service: bool = False
     own_process: bool = False
 
     @property
@@ -153,6 +154,7 @@ def check(
     timeout_s: float = 5.0,
     memory_mb: int = limits.CHECK_MEMORY_MB,
     needs_installation: bool = False,
+    needs_service: bool = False,
     own_process: bool = False,
 ) -> Callable[[Callable[[Subject], Outcome]], Check]:
     """Turn a function into a `Check`; a module lists its checks in ``CHECKS``."""
@@ -167,7 +169,8 @@ def check(
             platforms,
             timeout_s,
             memory_mb,
-            needs_installation,
+            needs_installation or needs_service,
+            needs_service,
             own_process,
         )
 

@@ -45,6 +45,9 @@ def run_check(item: Check, subject: Subject) -> Dict[str, Any]:
 
     if item.needs_installation and subject.generation is None:
         return _nothing_to_look_at(subject).to_wire()
+    if item.needs_service and subject.manifest is not None and subject.manifest.service is None:
+        what = Text("이 번들에는 서비스가 없습니다", "this bundle carries no service")
+        return Outcome(Status.SKIP, what).to_wire()
     try:
         return item.function(subject).to_wire()
     except PermissionError as error:

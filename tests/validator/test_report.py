@@ -51,6 +51,14 @@ def test_a_healthy_installation_is_excellent_and_fits_the_schema(
     assert {r["id"] for r in report["validation_results"]} == {item.id for item in load()}
 
 
+def test_a_bundle_without_a_service_is_not_asked_for_one(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "library", service=None)
+    report = full_report(installation.subject())
+    skipped = {r["id"] for r in report["validation_results"] if "no service" in r["details"]}
+    assert {"RAG-004", "RAG-007", "SEC-005", "SEC-009"} <= skipped
+    assert [r["id"] for r in report["validation_results"] if r["raw_status"] not in ("pass", "skip")] == []
+
+
 @pytest.mark.parametrize("lang", ["ko", "en"])
 def test_a_bare_host_gives_a_report_that_is_good_and_not_excellent(
     tmp_path: Path, schema: jsonschema.Draft202012Validator, lang: str

@@ -103,7 +103,7 @@ def memory_rate(subject: Subject) -> Outcome:
     Text("질문 응답 시간", "Time to answer a question"),
     severity=Severity.LOW,
     timeout_s=40,
-    needs_installation=True,
+    needs_service=True,
 )
 def answer_time(subject: Subject) -> Outcome:
     """The same question, asked three times of the running service, is answered in time (median)."""

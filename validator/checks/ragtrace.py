@@ -72,7 +72,7 @@ def _pointer_problem(subject: Subject, facts: Dict[str, Any]) -> Optional[Text]:
     Text("명령줄", "Command line"),
     severity=Severity.HIGH,
     timeout_s=20,
-    needs_installation=True,
+    needs_service=True,
 )
 def command_line(subject: Subject) -> Outcome:
     """The service's own command line starts and explains itself."""
@@ -91,7 +91,7 @@ def command_line(subject: Subject) -> Outcome:
     Text("설정", "Configuration"),
     severity=Severity.HIGH,
     timeout_s=20,
-    needs_installation=True,
+    needs_service=True,
 )
 def configuration(subject: Subject) -> Outcome:
     """The configuration loads and holds no key that the service does not know."""
@@ -111,7 +111,7 @@ def configuration(subject: Subject) -> Outcome:
     RAGTRACE,
     Text("서비스 실행", "Service running"),
     severity=Severity.CRITICAL,
-    needs_installation=True,
+    needs_service=True,
 )
 def running(subject: Subject) -> Outcome:
     """The service answers its health address, and it is the active generation that answers."""
@@ -150,7 +150,7 @@ def running(subject: Subject) -> Outcome:
     RAGTRACE,
     Text("부분별 준비 상태", "Readiness by part"),
     severity=Severity.HIGH,
-    needs_installation=True,
+    needs_service=True,
 )
 def ready(subject: Subject) -> Outcome:
     """Every part that ``/readyz`` names is ready."""
@@ -183,7 +183,7 @@ def ready(subject: Subject) -> Outcome:
     Text("색인과 기록의 일치", "Index and records agree"),
     severity=Severity.HIGH,
     timeout_s=20,
-    needs_installation=True,
+    needs_service=True,
 )
 def consistent(subject: Subject) -> Outcome:
     """The index holds exactly the chunks that the records know."""
@@ -222,7 +222,7 @@ def index_facts(status: Dict[str, Any]) -> Optional[Tuple[str, str, bool]]:
     Text("실제 질문 하나", "One real question"),
     severity=Severity.CRITICAL,
     timeout_s=45,
-    needs_installation=True,
+    needs_service=True,
 )
 def one_question(subject: Subject) -> Outcome:
     """A question over ``POST /query`` is answered, with sources when there are documents."""
@@ -338,7 +338,7 @@ def _json_object(output: str) -> Optional[Dict[str, Any]]:
     RAGTRACE,
     Text("서비스 프로세스", "Service process"),
     platforms=("linux",),
-    needs_installation=True,
+    needs_service=True,
 )
 def one_service(subject: Subject) -> Outcome:
     """Not more than one service of this prefix runs; two would fight over one index."""

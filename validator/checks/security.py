@@ -169,7 +169,7 @@ def _runs_code(path: Path) -> bool:
     Text("수신 주소", "Listening address"),
     severity=Severity.CRITICAL,
     platforms=LINUX,
-    needs_installation=True,
+    needs_service=True,
 )
 def listening(subject: Subject) -> Outcome:
     """The service listens on loopback, or exactly where it was configured to."""
@@ -214,7 +214,7 @@ def listening(subject: Subject) -> Outcome:
     Text("실행 중인 서비스의 오프라인 스위치", "Offline switches of the running service"),
     severity=Severity.HIGH,
     platforms=LINUX,
-    needs_installation=True,
+    needs_service=True,
 )
 def offline_switches(subject: Subject) -> Outcome:
     """Every switch that keeps libraries from calling out is set in the running process itself."""
@@ -244,7 +244,7 @@ def offline_switches(subject: Subject) -> Outcome:
     SECURITY,
     Text("systemd 유닛의 보호 설정", "Hardening of the systemd unit"),
     platforms=LINUX,
-    needs_installation=True,
+    needs_service=True,
 )
 def unit_hardening(subject: Subject) -> Outcome:
     """The unit limits privileges, file system and network."""
@@ -345,7 +345,7 @@ def _signers(subject: Subject) -> str:
     severity=Severity.CRITICAL,
     platforms=LINUX,
     timeout_s=40,
-    needs_installation=True,
+    needs_service=True,
     own_process=True,
 )
 def no_outbound(subject: Subject) -> Outcome:
