@@ -54,7 +54,7 @@ def test_a_healthy_installation_is_excellent_and_fits_the_schema(
 def test_a_bundle_without_a_service_is_not_asked_for_one(tmp_path: Path) -> None:
     installation = Installation(tmp_path / "library", service=None)
     report = full_report(installation.subject())
-    skipped = {r["id"] for r in report["validation_results"] if "no service" in r["details"]}
+    skipped = {r["id"] for r in report["validation_results"] if "서비스가 없" in r["details"]}
     assert {"RAG-004", "RAG-007", "SEC-005", "SEC-009"} <= skipped
     assert [r["id"] for r in report["validation_results"] if r["raw_status"] not in ("pass", "skip")] == []
 
