@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uv
 
-from .measure import Command, Pair, paired, run
+from .measure import Command, Pair, Run, paired, run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILD = "create_enterprise_offline.py"
@@ -22,14 +22,15 @@ LARGE_FILE_BYTES = 3_000_000_000
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what, against what, the measured pair or memory, and the target in words."""
+    """One line of the table, in words: what, against what, both sides, their ratio, the target, whether met."""
 
     name: str
     other: str
+    ours: str
+    theirs: str
+    ratio: str
     target: str
-    pair: Pair | None = None
-    peak_mb: float = 0.0
-    met: bool = True
+    met: bool
 
 
 class Bench:
@@ -75,7 +76,7 @@ class Bench:
                 ["sh", "-c", theirs], self.folder, prepare=lambda: shutil.rmtree(copy, ignore_errors=True)
             ),
         )
-        return _timed("build, warm cache", "cp -r + sha256sum of the same bytes", pair, at_most=1.5)
+        return at_most("build, warm cache", "cp -r + sha256sum of the same bytes", pair, 1.5)
 
     def download(self) -> Row:
         """Fetch the Python 3.11 set into an empty cache, against `pip download` of the same files."""
@@ -96,9 +97,7 @@ class Bench:
             Command(pip, self.folder, prepare=lambda: shutil.rmtree(wheels, ignore_errors=True)),
             times=3,
         )
-        return _timed(
-            "download, empty cache (wheels checked against RECORD)", "pip download", pair, faster=3.0
-        )
+        return faster("download, empty cache (wheels checked against RECORD)", "pip download", pair, 3.0)
 
     def packing(self) -> Row:
         """Write the archive from the cache, against `tar czf` of the unpacked tree."""
@@ -116,7 +115,7 @@ class Bench:
             Command(["tar", "czf", place + ".tar", self.tree.name], self.folder),
             times=3,
         )
-        return _timed("packing", "tar czf", pair, faster=8.0)
+        return faster("packing", "tar czf", pair, 8.0)
 
     def verification(self) -> Row:
         """`install.py --verify-only` (signature, names and every byte), against `sha256sum -c`."""
@@ -130,7 +129,7 @@ class Bench:
         pair = paired(
             Command(ours, self.tree), Command(["sha256sum", "-c", "--quiet", "checksums.sha256"], self.tree)
         )
-        return _timed("verification (with signature)", "sha256sum -c", pair, faster=1.6)
+        return faster("verification (with signature)", "sha256sum -c", pair, 1.6)
 
     def installation(self) -> list[Row]:
         """A whole verified installation without start, against bare uv and against pip."""
@@ -162,8 +161,8 @@ class Bench:
         )
         name = "installation (verified, receipt, synchronised to disk)"
         return [
-            _timed(name, "uv venv + uv pip install --offline", first, at_most=1.5),
-            _timed(name, "python -m venv + pip install --no-index", second, faster=5.0),
+            at_most(name, "uv venv + uv pip install --offline", first, 1.5),
+            faster(name, "python -m venv + pip install --no-index", second, 5.0),
         ]
 
     def memory(self) -> list[Row]:
@@ -186,7 +185,10 @@ class Bench:
         installed = run(Command(install, folder))
         shutil.rmtree(folder)
         size = f"bundle with a {LARGE_FILE_BYTES / 1e9:.0f} GB file"
-        return [_memory(f"builder, {size}", built.peak_mb), _memory(f"installer, {size}", installed.peak_mb)]
+        return [
+            memory_row(f"builder, {size}", built.peak_mb, 150),
+            memory_row(f"installer, {size}", installed.peak_mb, 150),
+        ]
 
     def _requirements(self, python: str) -> str:
         words = [sys.executable, str(REPOSITORY / BUILD), "plan", "--json", "--python", python]
@@ -202,11 +204,23 @@ class Bench:
         return "".join(lines)
 
 
-def _timed(name: str, other: str, pair: Pair, *, at_most: float = 0.0, faster: float = 0.0) -> Row:
-    if faster:
-        return Row(name, other, f"≥ {faster:g} × faster", pair, met=1 / pair.ratio >= faster)
-    return Row(name, other, f"≤ {at_most:g} ×", pair, met=pair.ratio <= at_most)
+def at_most(name: str, other: str, pair: Pair, limit: float) -> Row:
+    """Return the row of a pair that may take at most `limit` times as long as the other side."""
+    ratio = f"{pair.ratio:.2f} × ({pair.lowest:.2f}–{pair.highest:.2f})"
+    return Row(name, other, _s(pair.ours), _s(pair.theirs), ratio, f"≤ {limit:g} ×", pair.ratio <= limit)
 
 
-def _memory(name: str, peak_mb: float) -> Row:
-    return Row(name, "—", "< 150 MB", peak_mb=peak_mb, met=peak_mb < 150)
+def faster(name: str, other: str, pair: Pair, wanted: float) -> Row:
+    """Return the row of a pair that must be at least `wanted` times as fast as the other side."""
+    ratio = f"{1 / pair.ratio:.1f} × faster ({1 / pair.highest:.1f}–{1 / pair.lowest:.1f})"
+    met = 1 / pair.ratio >= wanted
+    return Row(name, other, _s(pair.ours), _s(pair.theirs), ratio, f"≥ {wanted:g} × faster", met)
+
+
+def memory_row(name: str, peak_mb: float, limit: float) -> Row:
+    """Return the row of a peak memory."""
+    return Row(name, "", f"{peak_mb:.0f} MB", "", "", f"< {limit:g} MB", peak_mb < limit)
+
+
+def _s(taken: Run) -> str:
+    return f"{taken.seconds:.2f} s"

@@ -76,11 +76,11 @@ def is_korean(page: Page) -> bool:
     return len(re.findall("[가-힣]", page.text)) >= ENOUGH_KOREAN
 
 
-def select(unpacked: Path) -> list[tuple[Path, Page]]:
+def select(root: Path) -> list[tuple[Path, Page]]:
     """Choose the Korean pages of the chosen folders, sorted, no two of one name."""
     chosen = []
     for short, folder in CHOSEN.items():
-        for path in sorted((unpacked / folder).glob("*.html")):
+        for path in sorted((root / folder).glob("*.html")):
             page = read_page(path, f"{short}/{path.name}")
             if is_korean(page):
                 chosen.append((path, page))
@@ -89,7 +89,7 @@ def select(unpacked: Path) -> list[tuple[Path, Page]]:
 
 def gather(destination: Path) -> dict[str, Page]:
     """Fetch the packages, lay the chosen pages out below `destination`, and return them by name."""
-    chosen = select(_unpacked())
+    chosen = select(unpacked())
     if len(chosen) < 200:
         raise HarnessError(f"only {len(chosen)} Korean pages were found in {PACKAGES}")
     for path, page in chosen:
@@ -112,7 +112,7 @@ def missing_pages(pages: Iterable[Page]) -> list[str]:
     ]
 
 
-def _unpacked() -> Path:
+def unpacked() -> Path:
     """Return the folder in the cache that holds the unpacked packages, fetching them the first time."""
     ready = cache_home() / "documents"
     if ready.is_dir():
