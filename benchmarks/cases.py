@@ -154,6 +154,8 @@ class Bench:
         installer = Command(ours, self.tree, prepare=clean)
         with_uv = bare + f"--python '{python}' " + " ".join([*find, *pins])
         first = paired(installer, Command(["sh", "-c", with_uv], self.tree, prepare=clean))
+        # What the far side needs besides is that the release survives a power cut: the same with a sync.
+        durable = paired(installer, Command(["sh", "-c", f"{with_uv} && sync"], self.tree, prepare=clean))
         second = paired(
             installer,
             Command(["sh", "-c", pip + " ".join([*find, *pins])], self.tree, prepare=clean),
@@ -162,6 +164,7 @@ class Bench:
         name = "installation (verified, receipt, synchronised to disk)"
         return [
             at_most(name, "uv venv + uv pip install --offline", first, 1.5),
+            at_most(name, "the same, then sync", durable, 1.5),
             faster(name, "python -m venv + pip install --no-index", second, 5.0),
         ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Optional, Tuple, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import limits
 from .atomic import fsync_file
@@ -16,6 +17,8 @@ from .text import Text
 
 OnBytes = Callable[[int], None]
 HashOutcome = Tuple[Path, int, Union[str, OSError]]
+_SINGLE = 100
+_BATCH = 40
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -109,22 +112,38 @@ def hash_files(
 ) -> Iterator[HashOutcome]:
     """Yield ``(path, size, sha256-or-OSError)`` for every path, in the order in which they finish.
 
-    Files are read by several threads (hashlib releases the GIL), and at most four times as many files as
-    threads are in flight, so memory does not grow with the number of files. With `durable` each file is
+    Files are read by several threads (hashlib releases the GIL), and at most four batches for each
+    thread are in flight, so memory does not grow with the number of files. With `durable` each file is
     also synchronised to the disk by the thread that has just read it; twice as many threads then, because
-    they wait for the disk half of the time.
+    they wait for the disk half of the time. Put large files first: they are handed out one by one.
     """
     count = threads or min((2 if durable else 1) * (os.cpu_count() or 1), limits.HASH_THREADS)
-    waiting: "set[Future[HashOutcome]]" = set()
+    waiting: "set[Future[List[HashOutcome]]]" = set()
     with ThreadPoolExecutor(max_workers=count, thread_name_prefix="hash") as pool:
-        for path in paths:
-            waiting.add(pool.submit(_outcome, path, on_bytes, durable))
+        for batch in _batches(paths):
+            waiting.add(pool.submit(_outcomes, batch, on_bytes, durable))
             if len(waiting) >= 4 * count:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    yield from future.result()
         for future in waiting:
-            yield future.result()
+            yield from future.result()
+
+
+def _batches(paths: Iterable[Path]) -> Iterator[List[Path]]:
+    """Give out the first files singly and the rest in batches: handing over costs more than a small file."""
+    remaining = iter(paths)
+    for path in itertools.islice(remaining, _SINGLE):
+        yield [path]
+    while True:
+        batch = list(itertools.islice(remaining, _BATCH))
+        if not batch:
+            return
+        yield batch
+
+
+def _outcomes(paths: List[Path], on_bytes: Optional[OnBytes], durable: bool) -> List[HashOutcome]:
+    return [_outcome(path, on_bytes, durable) for path in paths]
 
 
 def _outcome(path: Path, on_bytes: Optional[OnBytes], durable: bool) -> HashOutcome:
