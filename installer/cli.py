@@ -13,6 +13,7 @@ from bundle.errors import InternalError, PreflightError, RagTraceError, UsagePro
 from bundle.text import Text, choose_language
 
 from .console import Console
+from .facts import TEMPORARY_PYTHON
 from .paths import Prefix, default_prefix
 
 if TYPE_CHECKING:
@@ -304,6 +305,9 @@ def _report(done: Done, prefix: Prefix, console: Console) -> None:
         ko += [f"  서비스: {url} ({service.manager})", f"  질문:   {ask}"]
         en += [f"  service: {url} ({service.manager})", f"  ask:     {ask}"]
     tools = shlex.quote(f"{prefix.root}/current/tools/04_Scripts/install.py")
-    ko += [f"  상태:   python3 {tools} --status", f"  되돌리기: python3 {tools} --rollback"]
-    en += [f"  state:   python3 {tools} --status", f"  go back: python3 {tools} --rollback"]
+    # Where install.sh had to bring a Python along, the host has none to name but the release's own.
+    own = shlex.quote(f"{prefix.root}/current/venv/bin/python")
+    python = own if os.environ.get(TEMPORARY_PYTHON) else "python3"
+    ko += [f"  상태:   {python} {tools} --status", f"  되돌리기: {python} {tools} --rollback"]
+    en += [f"  state:   {python} {tools} --status", f"  go back: {python} {tools} --rollback"]
     console.report(Text("\n".join(ko), "\n".join(en)), document)

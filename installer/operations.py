@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -48,6 +49,11 @@ class Done:
 
 def same_command() -> str:
     """Return the command that was given, ready to be given again."""
+    if os.environ.get(facts.TEMPORARY_PYTHON):
+        # This interpreter goes with the run; install.sh unpacks it again.
+        return " ".join(
+            shlex.quote(w) for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *sys.argv[1:]]
+        )
     return " ".join(shlex.quote(word) for word in [sys.executable or "python3", *sys.argv])
 
 

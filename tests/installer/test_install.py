@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from installer import receipt
 from tests.support.bundles import Bundle, free_port
 
@@ -352,3 +354,13 @@ def test_relative_paths_mean_what_they_mean_to_the_operator(site: Site, bundle_f
     )
     assert done.code == 0, done.err
     assert site.answering() == bundle.generation
+
+
+def test_a_host_without_python_is_told_to_use_the_releases_own(
+    site: Site, bundle_for: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAGTRACE_TEMPORARY_PYTHON", str(tmp_path / "unpacked"))
+    done = site.install(bundle_for())
+    assert done.code == 0
+    assert "current/venv/bin/python" in done.out
+    assert "python3 " not in done.out
