@@ -6,9 +6,10 @@ import argparse
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
-from bundle.errors import Interrupted, RagTraceError, SpaceError, UsageProblem
+from bundle.errors import InternalError, Interrupted, RagTraceError, SpaceError, UsageProblem
 from bundle.text import Text, choose_language, language_argument
 
 from . import build, fetch, signing, summary
@@ -33,6 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except RagTraceError as error:
             console.error(error)
             return error.exit_code
+        except Exception as error:  # noqa: BLE001 - told to the user, with its own exit code
+            if options.verbose:
+                traceback.print_exc()
+            text = f"{type(error).__name__}: {error}"
+            console.error(
+                InternalError(
+                    Text(f"내부 오류: {text}", f"internal error: {text}"),
+                    state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
+                    hint=Text(
+                        "--verbose로 다시 실행한 출력을 보내 주십시오",
+                        "please report the output of --verbose",
+                    ),
+                )
+            )
+            return InternalError.exit_code
         except KeyboardInterrupt:
             console.error(
                 Interrupted(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from builder import cli, inputs, resolve, signing, uvtool
+from builder import build, cli, inputs, resolve, signing, uvtool
 from builder.cache import Cache
 from bundle import verify
 from bundle.errors import BuildError
@@ -247,3 +247,14 @@ def test_a_given_interpreter_archive_is_carried(run: Run, tmp_path: Path) -> Non
     root = unpack(Path(json.loads(out.splitlines()[-1])["archive"]), tmp_path / "unpacked")
     assert code == 0
     assert (root / "01_Prerequisites" / place.name).read_bytes() == place.read_bytes()
+
+
+def test_a_fault_of_ours_has_its_own_exit_code_and_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(request: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(build, "make_plan", broken)
+    code, _, err = run("plan")
+    assert code == 70 and "ZeroDivisionError: planted" in err and "Traceback" not in err
