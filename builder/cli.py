@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import signal
 import sys
@@ -17,6 +18,8 @@ from .cache import Cache, default_folder
 from .console import Console
 from .inputs import load_profile, load_project
 from .options import parser
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,18 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # noqa: BLE001 - told to the user, with its own exit code
             if options.verbose:
                 traceback.print_exc()
-            text = f"{type(error).__name__}: {error}"
-            console.error(
-                InternalError(
-                    Text(f"내부 오류: {text}", f"internal error: {text}"),
-                    state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
-                    hint=Text(
-                        "--verbose로 다시 실행한 출력을 보내 주십시오",
-                        "please report the output of --verbose",
-                    ),
-                )
-            )
-            return InternalError.exit_code
+            known = _as_known(error)
+            console.error(known)
+            return known.exit_code
         except KeyboardInterrupt:
             console.error(
                 Interrupted(
@@ -150,6 +144,23 @@ def _requests(options: argparse.Namespace) -> list[build.Request]:
         )
         for target in dict.fromkeys(options.target or profile.targets)
     ]
+
+
+def _as_known(error: Exception) -> RagTraceError:
+    """Return what a person sees of an error that no stage expected: a full or closed disk, or a fault of ours."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return SpaceError(
+            Text("디스크에 쓸 수 없습니다", "the disk cannot be written"),
+            where=str(error),
+            state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
+            hint=Text("공간을 비우고 다시 실행하십시오", "free space, then run again"),
+        )
+    text = f"{type(error).__name__}: {error}"
+    return InternalError(
+        Text(f"내부 오류: {text}", f"internal error: {text}"),
+        state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
+        hint=Text("--verbose로 다시 실행한 출력을 보내 주십시오", "please report the output of --verbose"),
+    )
 
 
 def _as_interrupt(signum: int, frame: object) -> None:

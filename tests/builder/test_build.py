@@ -258,3 +258,22 @@ def test_a_fault_of_ours_has_its_own_exit_code_and_no_traceback(
     monkeypatch.setattr(build, "make_plan", broken)
     code, _, err = run("plan")
     assert code == 70 and "ZeroDivisionError: planted" in err and "Traceback" not in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_cache_disk_is_named_and_a_larger_one_finishes_the_build(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], check=True)
+    try:
+        Cache(small)
+        (small / "filler").write_bytes(bytes(shutil.disk_usage(small).free))
+        monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(small))
+        code, _, err = run("build")
+        assert code == 22 and str(small) in err and "Traceback" not in err
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "cache"))
+    assert run("build")[0] == 0
