@@ -13,8 +13,7 @@ from bundle.errors import InternalError, PreflightError, RagTraceError, UsagePro
 from bundle.text import Text, choose_language
 
 from .console import Console
-from .facts import TEMPORARY_PYTHON
-from .paths import Prefix, default_prefix
+from .paths import TEMPORARY_PYTHON, Prefix, default_prefix
 
 if TYPE_CHECKING:
     from .operations import Done

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Sequence
 
-# Set by install.sh: an interpreter unpacked to a temporary folder must not become the service's.
-TEMPORARY_PYTHON = "RAGTRACE_TEMPORARY_PYTHON"
+from .paths import TEMPORARY_PYTHON
+
 # Folders that the hardened unit hides from the service (ProtectHome, PrivateTmp).
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 _PROBE = "import sys,platform;print(platform.python_implementation(),*sys.version_info[:3],sys.executable,sep='\\n')"

@@ -25,7 +25,7 @@ from .filesystem import make_directories, make_directory
 from .health import describe
 from .journal import Journal
 from .lock import Lock
-from .paths import Prefix, generation_name
+from .paths import TEMPORARY_PYTHON, Prefix, generation_name
 from .plan import Plan, PlannedStep, Request, plan_install
 from .recovery import recover
 from .service import define, manifest_of
@@ -49,7 +49,7 @@ class Done:
 
 def same_command() -> str:
     """Return the command that was given, ready to be given again."""
-    if os.environ.get(facts.TEMPORARY_PYTHON):
+    if os.environ.get(TEMPORARY_PYTHON):
         # This interpreter goes with the run; install.sh unpacks it again.
         return " ".join(
             shlex.quote(w) for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *sys.argv[1:]]

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+# Set by install.sh: an interpreter unpacked to a temporary folder, which must not become the service's.
+TEMPORARY_PYTHON = "RAGTRACE_TEMPORARY_PYTHON"
 GENERATION_NAME = re.compile(r"\d{6,12}-[0-9a-f]{12}\Z")
 
 
