@@ -17,6 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bundle.errors import IntegrityError
+from bundle.hashing import sha256_file
+from bundle.text import Text
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -60,6 +64,27 @@ class Cache:
         os.chmod(source, 0o644)
         os.replace(source, place)
         return place
+
+    def verified(self, sha256: str) -> Path:
+        """Return where the file lies, after comparing its bytes with its name.
+
+        Raises:
+            IntegrityError: they differ; the file is removed, so the next run fetches it again.
+        """
+        place = self.path(sha256)
+        if sha256_file(place)[1] != sha256:
+            raise self.poisoned(sha256, str(place))
+        return place
+
+    def poisoned(self, sha256: str, where: str) -> IntegrityError:
+        """Remove a file that is not what its name says, and return the error that tells so."""
+        self.drop(sha256)
+        return IntegrityError(
+            Text("캐시의 파일이 변했습니다", "a file in the cache has changed"),
+            where=where,
+            state=Text("그 파일을 캐시에서 지웠습니다", "it was removed from the cache"),
+            hint=Text("같은 명령을 다시 실행하십시오", "run the same command again"),
+        )
 
     def drop(self, sha256: str) -> None:
         """Remove a file that turned out not to be what its name says."""

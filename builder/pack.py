@@ -85,24 +85,23 @@ def _write(
         for name, data in sealed.files():
             writer.add(name, data, len(data), sha256_bytes(data), 0o644, store=False)
         for item in files:
-            entry = item.entry
-            store = entry.kind in _STORED_KINDS
-            writer.add(
-                entry.path, item.source, entry.size, entry.sha256, entry.mode, store=store, on_bytes=on_bytes
-            )
+            _add(writer, item, cache, on_bytes)
         return writer.close()
-    except IntegrityError as error:
-        if isinstance(item.source, Path) and cache.root in item.source.parents:
-            cache.drop(entry.sha256)
-            raise IntegrityError(
-                Text("캐시의 파일이 변했습니다", "a file in the cache has changed"),
-                where=f"{entry.path} ({item.source})",
-                state=Text("그 파일을 캐시에서 지웠습니다", "it was removed from the cache"),
-                hint=Text("같은 명령을 다시 실행하십시오", "run the same command again"),
-            ) from error
-        raise
     finally:
         writer.abandon()
+
+
+def _add(writer: ArchiveWriter, item: StagedFile, cache: Cache, on_bytes: Callable[[int], None]) -> None:
+    entry = item.entry
+    store = entry.kind in _STORED_KINDS
+    try:
+        writer.add(
+            entry.path, item.source, entry.size, entry.sha256, entry.mode, store=store, on_bytes=on_bytes
+        )
+    except IntegrityError as error:
+        if isinstance(item.source, Path) and cache.root in item.source.parents:
+            raise cache.poisoned(entry.sha256, f"{entry.path} ({item.source})") from error
+        raise
 
 
 def _cannot_write(output: Path, error: OSError) -> SpaceError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
-from bundle.errors import BuildError, IntegrityError
+from bundle.errors import BuildError
 from bundle.hashing import sha256_bytes, sha256_file
 from bundle.text import Text
 
@@ -40,20 +40,12 @@ def build(cache: Cache, item: Artifact) -> BuiltWheel:
         BuildError: the backend failed, or the wheel is bound to this machine instead of the target.
         IntegrityError: the cached sdist is not what its name says.
     """
-    source = cache.path(item.sha256)
     key = sha256_bytes(f"sdist {item.sha256} uv {uvtool.uv_version()}".encode())
     known = cache.built(key)
     if known is None:
         with cache.work_folder() as work:
             copy = work / item.filename
-            shutil.copyfile(source, copy)
-            if sha256_file(copy)[1] != item.sha256:
-                cache.drop(item.sha256)
-                raise IntegrityError(
-                    Text("캐시의 sdist가 변했습니다", "the cached sdist has changed"),
-                    where=str(source),
-                    hint=Text("지웠습니다. 다시 실행하십시오", "it was removed; run again"),
-                )
+            shutil.copyfile(cache.verified(item.sha256), copy)
             known = _admit(cache, uvtool.build_wheel(copy, _empty(work / "out"), _EPOCH))
             cache.remember_built(key, known)
     wheel = _wheel(cache, known, item.sha256)

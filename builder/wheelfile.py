@@ -75,12 +75,13 @@ def script_in_cache(cache: Cache, wheel_sha256: str, name: str) -> str:
 
     Raises:
         BuildError: the wheel has no such script.
+        IntegrityError: the cached wheel is not what its name says.
     """
     key = f"script-{name}-{wheel_sha256}"
     known = cache.built(key)
     if known is not None:
         return known["sha256"]
-    with zipfile.ZipFile(cache.path(wheel_sha256)) as archive, cache.work_folder() as work:
+    with zipfile.ZipFile(cache.verified(wheel_sha256)) as archive, cache.work_folder() as work:
         members = [item for item in archive.namelist() if item.endswith(f".data/scripts/{name}")]
         if len(members) != 1:
             raise BuildError(

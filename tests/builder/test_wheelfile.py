@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder import wheelfile
-from bundle.errors import BuildError
+from builder.cache import Cache
+from bundle.errors import BuildError, IntegrityError
 from tests.support.wheels import wheel_bytes
 
 NAME = "pkg-1.0-py3-none-any.whl"
@@ -69,3 +71,17 @@ def test_the_file_name_must_be_the_wheels_own(tmp_path: Path) -> None:
     with pytest.raises(BuildError) as caught:
         wheelfile.check(tmp_path / NAME, "pkg-2.0-py3-none-any.whl")
     assert "version" in caught.value.where
+
+
+def test_a_poisoned_wheel_gives_no_script_and_is_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    data = wheel_bytes("tool", "1.0", {"tool-1.0.data/scripts/tool": "#!/bin/sh\n"})
+    digest = hashlib.sha256(data).hexdigest()
+    (tmp_path / "w").write_bytes(data)
+    cache.admit(tmp_path / "w", digest)
+    cache.path(digest).write_bytes(wheel_bytes("tool", "1.0", {"tool-1.0.data/scripts/tool": "evil"}))
+    with pytest.raises(IntegrityError):
+        wheelfile.script_in_cache(cache, digest, "tool")
+    assert not cache.has(digest)
+    cache.path(digest).write_bytes(data)
+    assert cache.path(wheelfile.script_in_cache(cache, digest, "tool")).read_bytes() == b"#!/bin/sh\n"
