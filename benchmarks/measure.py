@@ -48,7 +48,8 @@ def run(command: Command) -> Run:
     """
     if command.prepare is not None:
         command.prepare()
-    environment = {**os.environ, **(command.environment or {})}
+    # Bytecode is kept between runs on a user's machine, whatever the developer's shell says.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(command.environment or {})}
     begun = time.perf_counter()
     process = subprocess.Popen(
         command.words, cwd=command.cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -30,7 +30,9 @@ def service(home: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # As the installer's unit sets it: the first start compiles, later ones reuse (docs/adr/0007).
     environment = {**os.environ, "RAGTRACE_HOME": home, "RAGTRACE_SERVER_PORT": str(port)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{home}/data/cache/pycache"}
     process = subprocess.Popen(
         [sys.executable, "-m", "ragtrace", "serve"], env=environment, stderr=subprocess.DEVNULL
     )
