@@ -85,8 +85,9 @@ class Bench:
         requirements.write_text(self._requirements(here))
         cold, wheels = self.folder / "cold", self.folder / "pip-wheels"
         script = (
-            "import sys; from pathlib import Path; from builder import build, cli, fetch, options; from builder.cache import Cache; "
-            "o = options.parser('en').parse_args(sys.argv[2:]); (r,) = cli._requests(o); p = build.make_plan(r); "
+            "import sys; from pathlib import Path; from builder import fetch, options, planning; from builder.cache import Cache; "
+            "from builder.commands.plan import requests; "
+            "o = options.parser('en').parse_args(sys.argv[2:]); (r,) = requests(o); p = planning.make_plan(r); "
             "fetch.fetch(Cache(Path(sys.argv[1])), [a for a in p.artifacts if a.kind != 'uv'], lambda n: None)"
         )
         ours = [sys.executable, "-c", script, str(cold), "plan", "--python", here]
@@ -103,7 +104,7 @@ class Bench:
         """Write the archive from the cache, against `tar czf` of the unpacked tree."""
         script = (
             "import sys, json, os; from pathlib import Path; from bundle.archive import ArchiveWriter; "
-            "from bundle.manifest import parse_manifest; from builder.pack import _STORED_KINDS; root = Path(sys.argv[1]); "
+            "from bundle.manifest import parse_manifest; from builder.transport.pack import _STORED_KINDS; root = Path(sys.argv[1]); "
             "m = parse_manifest((root / 'MANIFEST.json').read_bytes()); s = open(sys.argv[2], 'wb', buffering=0); "
             "w = ArchiveWriter(s, 'Top', 0); "
             "[w.add(e.path, root / e.path, e.size, e.sha256, e.mode, store=e.kind in _STORED_KINDS) for e in m.files]; "

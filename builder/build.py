@@ -1,24 +1,27 @@
-"""The build, top to bottom: resolve → plan → fetch → build sources → stage → seal → pack."""
+"""The build, top to bottom: plan → fetch → build sources → assess → stage → seal → pack."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from bundle import layout
-from bundle.errors import BuildError
-from bundle.hashing import sha256_file
-from bundle.manifest import Manifest, Package, Project, Target
+from bundle.manifest import Manifest, Package, Project
 from bundle.text import Text
 
-from . import carried, fetch, pack, resolve, sdist, seal, stage, uvtool
+from . import fetch, planning, stage
 from .cache import Cache
-from .inputs import REPOSITORY, Profile, ProjectSpec, load_project, load_target
-from .plan import Artifact, BundlePlan, Obstacle
-from .sdist import BuiltWheel
-from .signing import SigningKey
+from .plan import BundlePlan
+from .planning import Request
+from .sealing import seal
+from .sealing.signing import SigningKey
+from .sources import sdist
+from .sources.sdist import BuiltWheel
 from .stage import StagedFile
+from .transport import pack
+from .wheels import carried
 
 
 class Progress(Protocol):
@@ -35,17 +38,10 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What one build was asked for; `pythons`, `extras` and `groups` already joined with the profile's."""
+class Order:
+    """How the bundles are to be made and where they go; the same for all targets of one run."""
 
-    project: ProjectSpec
-    profile: Profile
-    target: str
-    pythons: tuple[str, ...]
-    extras: tuple[str, ...]
-    groups: tuple[str, ...]
     output: Path
-    python_archive: Path | None = None
     sequence: int | None = None
 
 
@@ -62,75 +58,49 @@ class BuiltBundle:
     downloaded_bytes: int
 
 
-def make_plan(request: Request) -> BundlePlan:
-    """Resolve the request into a plan; obstacles are in it, not raised."""
-    spec = load_target(request.target)
-    lock = resolve.parse_pylock(uvtool.export_pylock(request.project, request.extras, request.groups))
-    selection = resolve.select(lock, spec, request.pythons)
-    artifacts = list(selection.sorted_artifacts())
-    obstacles = list(selection.obstacles.values())
-    tool = _uv_for(request)
-    if isinstance(tool, Obstacle):
-        obstacles.append(tool)
-    else:
-        artifacts.append(tool)
-    if request.python_archive is not None:
-        artifacts.append(_interpreter(request.python_archive))
-    target = Target(spec.name, spec.os, spec.arch, spec.libc, spec.libc_min, request.pythons)
-    return BundlePlan(
-        request.project, request.profile, target, tuple(artifacts), selection.packages(), tuple(obstacles)
-    )
-
-
-def require_servable(plan: BundlePlan) -> None:
-    """Refuse a plan that has obstacles.
+def build_bundles(
+    requests: Sequence[Request], order: Order, cache: Cache, key: SigningKey, progress: Progress
+) -> Iterator[BuiltBundle]:
+    """Build one signed archive for each request; obstacles of any are told before anything is fetched.
 
     Raises:
-        BuildError: naming every one of them.
-    """
-    if plan.obstacles:
-        count = len(plan.obstacles)
-        raise BuildError(
-            Text(
-                f"{plan.target.name} 대상의 번들을 만들 수 없습니다: {count}건",
-                f"the bundle for {plan.target.name} cannot be built: {count} obstacle(s)",
-            ),
-            details=[item.text() for item in plan.obstacles],
-        )
-
-
-def build_bundle(request: Request, cache: Cache, key: SigningKey, progress: Progress) -> BuiltBundle:
-    """Build one signed archive.
-
-    Raises:
-        BuildError: the target cannot be served, a source does not build, a wheel is not sound.
+        BuildError: a target cannot be served, a source does not build, a wheel is not sound.
         DownloadError: files could not be fetched.
         IntegrityError: a cached file was not what its name says (it is removed; run again).
         SpaceError: the cache or the output cannot be written.
     """
     progress.stage(Text("잠금 파일에서 선택", "selecting from the lock"), 0)
-    plan = make_plan(request)
-    require_servable(plan)
+    plans = planning.make_plans(requests)
+    for plan in plans:
+        planning.require_servable(plan)
+    for plan in plans:
+        yield build_bundle(plan, order, cache, key, progress)
+
+
+def build_bundle(
+    plan: BundlePlan, order: Order, cache: Cache, key: SigningKey, progress: Progress
+) -> BuiltBundle:
+    """Build the signed archive of one plan; errors as of `build_bundles`."""
     for item in plan.artifacts:
         progress.detail(f"{item.kind} {item.filename} sha256:{item.sha256} {item.source}")
     downloaded = _fetch(plan, cache, progress)
     progress.stage(Text("소스에서 휠 빌드", "building wheels from sources"), 0)
-    epoch = seal.build_epoch(request.project)
-    source = stage.project_source(request.project)
+    epoch = seal.build_epoch(plan.project)
+    source = stage.project_source(plan.project)
     built = [sdist.build(cache, item) for item in plan.of_kind("sdist")]
-    own = sdist.build_project(cache, request.project, epoch, stage.source_digest(source))
+    own = sdist.build_project(cache, plan.project, epoch, stage.source_digest(source))
     progress.stage(Text("배치와 서명", "staging and signing"), 0)
     wheels = carried.carried_wheels(plan, built)
     files = [*source, *carried.stage_wheels(plan, wheels, own, cache), *stage.far_side()]
     files += carried.stage_prerequisites(plan, cache)
     files = stage.sorted_files(files)
     needed = carried.installed_bytes(plan, wheels, own, cache)
-    manifest = _manifest(request, plan, files, own, epoch, needed)
+    manifest = _manifest(plan, order, files, own, epoch, needed)
     sealed = seal.seal(manifest, key)
     progress.stage(Text("아카이브 쓰기", "writing the archive"), sum(item.entry.size for item in files))
     stem = layout.archive_stem(manifest.version, plan.target.name)
-    packed = pack.write_archive(request.output, stem, files, sealed, epoch, cache, progress.advance)
-    signers = pack.write_allowed_signers(request.output, key)
+    packed = pack.write_archive(order.output, stem, files, sealed, epoch, cache, progress.advance)
+    signers = pack.write_allowed_signers(order.output, key)
     return BuiltBundle(packed.path, packed.size, packed.sha256, manifest, key, signers, downloaded)
 
 
@@ -145,49 +115,22 @@ def _fetch(plan: BundlePlan, cache: Cache, progress: Progress) -> int:
     return total
 
 
-def _uv_for(request: Request) -> Artifact | Obstacle:
-    """Select uv for the target from the builder's own lock: the version that the builder itself runs."""
-    lock = resolve.parse_pylock(uvtool.export_pylock(load_project(REPOSITORY), (), ()))
-    selection = resolve.select(lock, load_target(request.target), request.pythons[:1])
-    for item in selection.artifacts.values():
-        if item.name == "uv" and item.kind == "wheel":
-            return replace(item, kind="uv", pythons=(), reason="creates the environment on the isolated host")
-    return Obstacle(
-        "uv",
-        "",
-        Text("대상에 맞는 uv 휠이 없습니다", "no uv wheel fits the target"),
-        Text("다른 대상을 고르십시오", "choose another target"),
-    )
-
-
-def _interpreter(path: Path) -> Artifact:
-    """Describe the interpreter archive that was given; it is packed from where it lies."""
-    size, digest = sha256_file(path)
-    reason = "given with --python-archive, for hosts without a fitting Python"
-    return Artifact("interpreter", "python", "", path.name, path.as_uri(), digest, size, (), reason)
-
-
 def _manifest(
-    request: Request,
-    plan: BundlePlan,
-    files: list[StagedFile],
-    own: BuiltWheel,
-    epoch: int,
-    wheels_bytes: int,
+    plan: BundlePlan, order: Order, files: list[StagedFile], own: BuiltWheel, epoch: int, wheels_bytes: int
 ) -> Manifest:
     copied = sum(item.entry.size for item in files if item.entry.kind not in ("wheel", "uv", "interpreter"))
     packages = (*plan.packages, Package(own.name, own.version, plan.target.pythons))
     return Manifest(
         product=layout.PRODUCT,
-        version=request.project.version,
-        profile=request.profile.name,
-        sequence=request.sequence if request.sequence is not None else epoch,
+        version=plan.project.version,
+        profile=plan.profile.name,
+        sequence=order.sequence if order.sequence is not None else epoch,
         created=seal.utc(epoch),
         expires=None,
         target=plan.target,
-        project=Project(request.project.name, request.project.version),
-        service=request.profile.service,
-        memory_mb=request.profile.memory_mb,
+        project=Project(plan.project.name, plan.project.version),
+        service=plan.profile.service,
+        memory_mb=plan.profile.memory_mb,
         installed_bytes=wheels_bytes + copied,
         packages=tuple(sorted(packages, key=lambda item: (item.name, item.version))),
         files=tuple(item.entry for item in files),

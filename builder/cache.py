@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundle.errors import IntegrityError
+from bundle.errors import IntegrityError, SpaceError
 from bundle.hashing import sha256_file
 from bundle.text import Text
 
@@ -34,6 +34,24 @@ def default_folder() -> Path:
         return Path(given).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "ragtrace"
+
+
+def open_default() -> Cache:
+    """Open the cache in its default folder.
+
+    Raises:
+        SpaceError: the folder cannot be written.
+    """
+    try:
+        return Cache(default_folder())
+    except OSError as error:
+        raise SpaceError(
+            Text("캐시 폴더를 쓸 수 없습니다", "the cache folder cannot be written"),
+            where=str(error),
+            hint=Text(
+                "RAGTRACE_CACHE_DIR로 다른 폴더를 지정하십시오", "set RAGTRACE_CACHE_DIR to another folder"
+            ),
+        ) from error
 
 
 class Cache:

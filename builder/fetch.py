@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from bundle.errors import DownloadError, RagTraceError, SpaceError
 from bundle.text import Text
 
-from . import wheelfile
 from .cache import Cache, hash_prefix
 from .plan import Artifact
+from .wheels import wheelfile
 
 if TYPE_CHECKING:
     import httpx

@@ -13,10 +13,14 @@ from .inputs import Profile, ProjectSpec
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file to fetch: kind (wheel, sdist, uv, interpreter), where from, what it must hash to.
+    """One thing to fetch or to build: where from, and what it must hash to.
 
-    `size` is in bytes and 0 while unknown; `pythons` are the interpreter versions that need the file;
-    an ``sdist`` is built into a wheel on this machine.
+    Kinds: ``wheel``, ``uv``, ``interpreter`` and ``model`` are carried as they are; ``sdist``, ``git`` and
+    ``directory`` are built into a wheel on this machine. `size` is in bytes and 0 while unknown; `pythons`
+    are the interpreter versions that need it. `source` is a URL; of ``git`` the repository, of ``directory``
+    a file URL, of ``model`` ``hf://owner/name@commit/file`` or a file URL. `sha256` is empty for ``git`` and
+    ``directory``, whose digest is only known once the tree has been read. `commit` is git's;
+    `subdirectory` is where the project lies inside the source.
     """
 
     kind: str
@@ -28,6 +32,8 @@ class Artifact:
     size: int
     pythons: tuple[str, ...]
     reason: str
+    commit: str = ""
+    subdirectory: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ KINDS = (
     "validator",
     "document",
     "model",
+    "advisories",
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _PYTHON = re.compile(r"3\.\d{1,2}\Z")
@@ -94,6 +95,45 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Build:
+    """How a wheel came to be that no index published: what it was built from and with what.
+
+    `source_sha256` is the digest of the sdist, or of the sorted file list of a tree (``git archive`` order);
+    `requires` are the build requirements as ``name==version``.
+    """
+
+    wheel: str
+    sha256: str
+    source: str
+    source_sha256: str
+    requires: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the bundle: where it came from, at which commit, and the folder that holds its files.
+
+    `role` is one of ``embedding``, ``reranker``, ``llm``; `source` a repository (``owner/name``) or ``local``.
+    """
+
+    name: str
+    role: str
+    folder: str
+    source: str
+    revision: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Advisories:
+    """The advisory snapshot that the bundle carries: its file, its date (UTC) and its digest."""
+
+    path: str
+    date: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The signed statement of a bundle's contents.
 
@@ -114,6 +154,9 @@ class Manifest:
     installed_bytes: int
     packages: Tuple[Package, ...]
     files: Tuple[FileEntry, ...]
+    builds: Tuple[Build, ...] = ()
+    models: Tuple[Model, ...] = ()
+    advisories: Optional[Advisories] = None
 
     def of_kind(self, *kinds: str) -> Tuple[FileEntry, ...]:
         """Return the files of the given kinds, in manifest order."""
@@ -280,6 +323,12 @@ def _manifest(source: _Fields) -> Manifest:
         installed_bytes=source.number("installed_bytes"),
         packages=source.items("packages", _package),
         files=files,
+        # Fields that bundles of the first releases do not have.
+        builds=source.items("builds", _build) if "builds" in source.value else (),
+        models=source.items("models", _model) if "models" in source.value else (),
+        advisories=(
+            None if source.value.get("advisories") is None else _advisories(source.child("advisories"))
+        ),
     )
 
 
@@ -312,6 +361,33 @@ def _package(source: _Fields) -> Package:
     return Package(
         source.text("name", _LABEL), source.text("version", _LABEL), source.texts("pythons", _PYTHON)
     )
+
+
+def _build(source: _Fields) -> Build:
+    return Build(
+        wheel=source.text("wheel"),
+        sha256=source.text("sha256", _SHA256),
+        source=source.text("source"),
+        source_sha256=source.text("source_sha256", _SHA256),
+        requires=source.texts("requires"),
+    )
+
+
+def _model(source: _Fields) -> Model:
+    return Model(
+        name=source.text("name", _LABEL),
+        role=source.text("role", _LABEL),
+        folder=source.text("folder"),
+        source=source.text("source"),
+        revision=source.text("revision"),
+        licence=source.text("licence"),
+    )
+
+
+def _advisories(source: _Fields) -> Advisories:
+    date = source.text("date")
+    parse_time(date)
+    return Advisories(source.text("path"), date, source.text("sha256", _SHA256))
 
 
 def _file(source: _Fields) -> FileEntry:

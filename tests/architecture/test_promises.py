@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import tomllib
 
-from builder import inputs
+from builder import inputs, uvtool
 from bundle import errors
 from bundle.offline import OFFLINE_ENVIRONMENT
 from docs import generate
@@ -54,8 +54,9 @@ def test_every_dependency_says_why_it_is_there() -> None:
 
 
 def test_the_cpu_profile_stays_free_of_torch_and_telemetry() -> None:
-    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
-    names = {package["name"] for package in lock["package"]}
+    lock = uvtool.export_pylock(inputs.load_project(ROOT / "service"), (), ())
+    names = {package["name"] for package in tomllib.loads(lock)["packages"]}
+    assert "kiwipiepy" in names
     assert not names & {"torch", "posthog", "sentry-sdk", "nltk", "tiktoken"}
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 import uv
 
-from builder import build, cli, inputs, resolve, signing, uvtool
+from builder import cli, inputs, planning, uvtool
 from builder.cache import Cache
+from builder.sealing import signing
+from builder.selection import resolve
 from bundle import verify
 from bundle.errors import BuildError
 from bundle.hashing import sha256_file
@@ -255,7 +257,7 @@ def test_a_fault_of_ours_has_its_own_exit_code_and_no_traceback(
     def broken(request: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(build, "make_plan", broken)
+    monkeypatch.setattr(planning, "make_plan", broken)
     code, _, err = run("plan")
     assert code == 70 and "ZeroDivisionError: planted" in err and "Traceback" not in err
 

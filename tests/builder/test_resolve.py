@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from builder import inputs, resolve
-from builder.requirements import requirements_text
+from builder import inputs
+from builder.selection import resolve
+from builder.wheels.requirements import requirements_text
 from bundle.errors import BuildError
 
 TARGET = inputs.load_target("linux-x86_64")

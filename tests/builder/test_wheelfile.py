@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from builder import wheelfile
 from builder.cache import Cache
+from builder.wheels import wheelfile
 from bundle.errors import BuildError, IntegrityError
 from tests.support.wheels import wheel_bytes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.signing import SigningKey, load_or_create_key, sign_sshsig
+from builder.sealing.signing import SigningKey, load_or_create_key, sign_sshsig
 from bundle import layout, sshsig
 from bundle.errors import SignatureError
 

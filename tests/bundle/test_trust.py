@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.signing import SigningKey, sign_sshsig
+from builder.sealing.signing import SigningKey, sign_sshsig
 from bundle import layout, trust
 from bundle.errors import SignatureError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.signing import SigningKey
+from builder.sealing.signing import SigningKey
 from installer import activation, health, inventory, pointer, receipt
 from installer import settings as service_settings
 from installer.paths import Prefix

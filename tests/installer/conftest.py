@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.signing import SigningKey
+from builder.sealing.signing import SigningKey
 from tests.support.bundles import Bundle, make_bundle
 
 from .site import Site

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.signing import SigningKey
+from builder.sealing.signing import SigningKey
 from installer.lock import Lock
 from tests.support.bundles import REPOSITORY, Bundle, make_bundle
 

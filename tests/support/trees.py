@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.seal import seal
-from builder.signing import SigningKey
+from builder.sealing.seal import seal
+from builder.sealing.signing import SigningKey
 from bundle.hashing import sha256_bytes
 from bundle.manifest import FileEntry, Manifest, Package, Project, ServiceSpec, Target
 

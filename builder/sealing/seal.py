@@ -12,7 +12,7 @@ from bundle.errors import UsageProblem
 from bundle.manifest import Manifest
 from bundle.text import Text
 
-from .inputs import ProjectSpec
+from ..inputs import ProjectSpec
 from .signing import SigningKey, sign_sshsig
 
 # ZIP and tar tools agree on times from here on.

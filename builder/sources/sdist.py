@@ -12,10 +12,11 @@ from bundle.errors import BuildError
 from bundle.hashing import sha256_bytes, sha256_file
 from bundle.text import Text
 
-from . import uvtool, wheelfile
-from .cache import Cache
-from .inputs import ProjectSpec
-from .plan import Artifact
+from .. import uvtool
+from ..cache import Cache
+from ..inputs import ProjectSpec
+from ..plan import Artifact
+from ..wheels import wheelfile
 
 # Archive members cannot be older than 1980; backends clamp to it. Sdists carry no better date.
 _EPOCH = 1_577_836_800

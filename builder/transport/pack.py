@@ -14,10 +14,10 @@ from bundle.errors import IntegrityError, SpaceError
 from bundle.hashing import sha256_bytes
 from bundle.text import Text
 
-from .cache import Cache
-from .seal import Seal
-from .signing import SigningKey
-from .stage import StagedFile
+from ..cache import Cache
+from ..sealing.seal import Seal
+from ..sealing.signing import SigningKey
+from ..stage import StagedFile
 
 # Copied, not compressed: they are compressed already, or hardly get smaller for the time it takes.
 _STORED_KINDS = ("wheel", "model", "interpreter", "uv")

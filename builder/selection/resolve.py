@@ -23,8 +23,8 @@ from bundle.errors import BuildError
 from bundle.manifest import Package
 from bundle.text import Text
 
-from .inputs import TargetSpec
-from .plan import Artifact, Obstacle
+from ..inputs import TargetSpec
+from ..plan import Artifact, Obstacle
 
 # glibc's names before PEP 600 and the version each one stands for.
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}

@@ -12,12 +12,13 @@ from urllib.parse import unquote, urlsplit
 from bundle import checksums, layout
 from bundle.manifest import FileEntry
 
-from . import stage, wheelfile
-from .cache import Cache
-from .plan import BundlePlan
+from .. import stage
+from ..cache import Cache
+from ..plan import BundlePlan
+from ..sources.sdist import BuiltWheel
+from ..stage import StagedFile
+from . import wheelfile
 from .requirements import requirements_text
-from .sdist import BuiltWheel
-from .stage import StagedFile
 
 
 @dataclass(frozen=True)

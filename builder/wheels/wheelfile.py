@@ -24,7 +24,7 @@ from bundle.errors import BuildError
 from bundle.hashing import sha256_file
 from bundle.text import Text
 
-from .cache import Cache
+from ..cache import Cache
 
 # A wheel that unpacks to more than this many times its size, beyond the free allowance, is a bomb.
 _RATIO = 200

@@ -1,0 +1,1 @@
+"""Assessment: what a security reviewer decides on - components, licences, advisories, policy, dossier."""

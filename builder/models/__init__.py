@@ -1,0 +1,1 @@
+"""Models: weights by pinned repository, commit and digests; checked formats only."""

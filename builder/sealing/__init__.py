@@ -1,0 +1,1 @@
+"""Sealing: keys, signatures, the manifest and the checksums of everything."""

@@ -1,0 +1,1 @@
+"""Transport: one archive, volumes, deltas, and looking into what was made."""
