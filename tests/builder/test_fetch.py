@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from builder import fetch
+from builder import fetch, network
 from builder.cache import Cache
 from builder.plan import Artifact
 from bundle.errors import DownloadError
@@ -63,20 +63,87 @@ def test_a_connection_that_breaks_is_resumed_in_the_same_run(cache: Cache, index
 def test_a_poisoned_partial_file_is_noticed(cache: Cache, index: Index) -> None:
     item = artifact(index)
     cache.partial(item.sha256).write_bytes(b"poison")
-    with pytest.raises(DownloadError) as caught:
-        fetched(cache, item)
-    assert "differ from the lock's hash" in caught.value.render("en")
-    assert not cache.has(item.sha256)
-    fetched(cache, item)
-    assert cache.has(item.sha256)
+    assert fetched(cache, item) == len(index.files[ALPHA])
+    assert cache.path(item.sha256).read_bytes() == index.files[ALPHA]
+    assert [asked for _, _, asked in index.requests] == ["bytes=6-", ""]
 
 
 def test_other_bytes_than_the_lock_says_are_refused(cache: Cache, index: Index) -> None:
     item = artifact(index)
     index.replaced[ALPHA] = b"someone else's wheel"
-    with pytest.raises(DownloadError, match="1 file"):
+    with pytest.raises(DownloadError, match="1 file") as caught:
         fetched(cache, item)
+    assert "differ from the promised hash" in caught.value.render("en")
     assert not cache.has(item.sha256)
+    assert not cache.partial(item.sha256).exists()
+
+
+def test_a_server_that_answers_with_the_wrong_range_is_asked_for_the_whole_file(
+    cache: Cache, index: Index
+) -> None:
+    item = artifact(index)
+    cache.partial(item.sha256).write_bytes(index.files[ALPHA][:500])
+    index.wrong_range.add(ALPHA)
+    assert fetched(cache, item) == len(index.files[ALPHA])
+    assert cache.path(item.sha256).read_bytes() == index.files[ALPHA]
+
+
+def test_a_file_that_changes_between_two_pieces_is_fetched_anew(cache: Cache, index: Index) -> None:
+    item = artifact(index)
+    index.etags[ALPHA] = ['"one"', '"two"']
+    index.truncate_once[ALPHA] = 100
+    assert fetched(cache, item) == len(index.files[ALPHA])
+    assert cache.path(item.sha256).read_bytes() == index.files[ALPHA]
+
+
+def test_a_server_that_asks_for_patience_gets_it(
+    cache: Cache, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    index.status[ALPHA], index.retry_after = [429], "7"
+    fetched(cache, artifact(index))
+    assert 7.0 in waited
+
+
+def test_a_server_that_asks_for_an_hour_is_left_alone_and_the_advice_says_later(
+    cache: Cache, index: Index
+) -> None:
+    index.status[ALPHA], index.retry_after = [429], "3600"
+    with pytest.raises(DownloadError) as caught:
+        fetched(cache, artifact(index))
+    assert "too many requests" in caught.value.render("en") and "resumes" in caught.value.render("en")
+    assert index.downloads(ALPHA) == 1
+
+
+def test_an_index_with_a_login_gets_it_and_no_other_host_does(
+    cache: Cache, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.login = ("build", "s3cret")
+    with pytest.raises(DownloadError) as caught:
+        fetched(cache, artifact(index))
+    assert "UV_INDEX_<NAME>_USERNAME" in caught.value.render("en")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url.replace("://", "://build:s3cret@") + "/simple/")
+    item = artifact(index)
+    fetch.fetch(cache, [item], lambda count: None, network.logins_of(None))
+    assert cache.has(item.sha256)
+    assert "example.org" not in network.logins_of(None)
+
+
+def test_credentials_of_an_address_are_never_printed(cache: Cache, index: Index) -> None:
+    index.status[ALPHA] = [403]
+    item = artifact(index)
+    with pytest.raises(DownloadError) as caught:
+        fetched(cache, replace(item, source=item.source.replace("://", "://user:t0ken@")))
+    assert "t0ken" not in caught.value.render("en") + caught.value.render("ko")
+    assert "HTTP 403" in caught.value.render("en")
+
+
+def test_no_connection_names_the_proxy_setting(cache: Cache, index: Index) -> None:
+    item = replace(artifact(index), source="http://127.0.0.1:9/files/" + ALPHA)
+    with pytest.raises(DownloadError) as caught:
+        fetched(cache, item)
+    assert "HTTPS_PROXY" in caught.value.render("en") and "ConnectError" in caught.value.render("en")
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])

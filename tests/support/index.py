@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -14,13 +15,20 @@ from packaging.utils import canonicalize_name
 
 @dataclass
 class Index:
-    """Files by name and the faults to show; `requests` records ``(method, file, range header)``."""
+    """Files by name and the faults to show; `requests` records ``(method, file, range header)``.
+
+    `etags` are given out one after the other, the last one for ever; `login` is user and password to ask for.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     status: dict[str, list[int]] = field(default_factory=dict)
     truncate_once: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, bytes] = field(default_factory=dict)
+    etags: dict[str, list[str]] = field(default_factory=dict)
+    wrong_range: set[str] = field(default_factory=set)
+    retry_after: str = ""
+    login: tuple[str, str] | None = None
     url: str = ""
 
     def add(self, filename: str, data: bytes) -> str:
@@ -56,8 +64,11 @@ def serve(index: Index) -> Iterator[Index]:
                 return
             index.requests.append((self.command, name, self.headers.get("Range", "")))
             pending = index.status.get(name, [])
-            if pending:
-                self._send(pending.pop(0), b"refused", body)
+            if index.login is not None and self.headers.get("Authorization") != _basic(index.login):
+                self._send(401, b"who are you", body)
+            elif pending:
+                waiting = {"Retry-After": index.retry_after} if index.retry_after else {}
+                self._send(pending.pop(0), b"refused", body, **waiting)
             elif name not in index.files:
                 self._send(404, b"no such file", body)
             else:
@@ -70,11 +81,21 @@ def serve(index: Index) -> Iterator[Index]:
             if start >= len(data) and start:
                 self._send(416, b"", body)
                 return
-            headers = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+            etags = index.etags.get(name, [])
+            etag = (etags.pop(0) if len(etags) > 1 else etags[0]) if etags else ""
+            condition = self.headers.get("If-Range", "")
+            if condition and condition != etag:
+                start = 0
+            told = start + 1 if name in index.wrong_range else start
+            headers = {"Content-Range": f"bytes {told}-{len(data) - 1}/{len(data)}"} if start else {}
+            if etag:
+                headers["ETag"] = etag
             cut = index.truncate_once.pop(name, None)
             if cut is not None and body:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
+                if etag:
+                    self.send_header("ETag", etag)
                 self.end_headers()
                 self.wfile.write(data[:cut])
                 self.close_connection = True
@@ -108,6 +129,10 @@ def serve(index: Index) -> Iterator[Index]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _basic(login: tuple[str, str]) -> str:
+    return "Basic " + base64.b64encode(":".join(login).encode()).decode()
 
 
 def _page(index: Index, project: str) -> str:
