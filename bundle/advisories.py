@@ -74,5 +74,6 @@ class AuditReport:
     @property
     def clean(self) -> Tuple[Pinned, ...]:
         """Return the packages that were positively answered and have no advisory."""
-        named = {(item.package, item.version) for item in (*self.advisories, *self.unknown)}
-        return tuple(item for item in self.packages if (item.name, item.version) not in named)
+        named = {Pinned(found.package, found.version) for found in self.advisories}
+        named |= {Pinned(item.package, item.version) for item in self.unknown}
+        return tuple(item for item in self.packages if item not in named)

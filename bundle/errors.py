@@ -149,6 +149,13 @@ class SpaceError(RagTraceError):
     exit_code = 22
 
 
+class AssessmentError(RagTraceError):
+    """What is carried does not pass the policy on known vulnerabilities; `details` lists every finding."""
+
+    reference = "RT-ASSESSMENT"
+    exit_code = 23
+
+
 class InternalError(RagTraceError):
     """A fault of ours; the text says how to report it."""
 

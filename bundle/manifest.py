@@ -10,11 +10,12 @@ import json
 import re
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import List, Optional, Tuple
 
-from . import layout, limits, names
+from . import layout, limits, names, strictjson
 from .errors import IntegrityError
 from .hashing import sha256_bytes
+from .strictjson import Fields
 from .text import Text
 
 FORMAT = "ragtrace-bundle"
@@ -192,16 +193,8 @@ def parse_manifest(data: bytes) -> Manifest:
     if len(data) > limits.MANIFEST_BYTES:
         raise _refusal("larger than the limit", "크기 제한을 넘습니다")
     try:
-        _check_depth(data)
-        document = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constant,
-            parse_int=_small_integer,
-            parse_float=_no_constant,
-        )
-        return _manifest(_Fields(document, "manifest"))
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        return _manifest(strictjson.parse(data, "manifest"))
+    except ValueError as error:
         raise _refusal(f"malformed: {error}", f"형식이 잘못되었습니다: {error}") from error
 
 
@@ -215,87 +208,10 @@ def _refusal(english: str, korean: str) -> IntegrityError:
     )
 
 
-# A string, which may hold brackets, or one bracket outside strings.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-
-
-def _check_depth(data: bytes) -> None:
-    """Count nesting before the recursive parser sees a hostile document."""
-    depth = 0
-    for token in _TOKEN.finditer(data):
-        bracket = token.group()
-        if bracket in (b"[", b"{"):
-            depth += 1
-            if depth > limits.JSON_DEPTH:
-                raise ValueError("nested too deeply")
-        elif bracket in (b"]", b"}"):
-            depth -= 1
-
-
-def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate key")
-    return result
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"number {text!r} is not allowed")
-
-
-def _small_integer(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > limits.JSON_INTEGER:
-        raise ValueError("integer out of range")
-    return int(text)
-
-
-Item = TypeVar("Item")
-
-
-class _Fields:
-    """Typed access to one JSON object; every complaint names the field."""
-
-    def __init__(self, value: object, name: str) -> None:
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} is not an object")
-        self.value: Mapping[str, Any] = value
-        self.name = name
-
-    def text(self, key: str, pattern: "Optional[re.Pattern[str]]" = None) -> str:
-        item = self.value[key]
-        if not isinstance(item, str) or (pattern is not None and not pattern.match(item)):
-            raise ValueError(f"{self.name}.{key} is not valid")
-        return item
-
-    def number(self, key: str, low: int = 0, high: int = limits.JSON_INTEGER) -> int:
-        item = self.value[key]
-        if isinstance(item, bool) or not isinstance(item, int) or not low <= item <= high:
-            raise ValueError(f"{self.name}.{key} is not an integer in range")
-        return item
-
-    def child(self, key: str) -> "_Fields":
-        return _Fields(self.value[key], f"{self.name}.{key}")
-
-    def items(self, key: str, read: Callable[["_Fields"], Item]) -> Tuple[Item, ...]:
-        listed = self.value[key]
-        if not isinstance(listed, list) or len(listed) > limits.FILES:
-            raise ValueError(f"{self.name}.{key} is not a list in range")
-        return tuple(read(_Fields(item, f"{self.name}.{key}[{index}]")) for index, item in enumerate(listed))
-
-    def texts(self, key: str, pattern: "Optional[re.Pattern[str]]" = None) -> Tuple[str, ...]:
-        listed = self.value[key]
-        if not isinstance(listed, list):
-            raise ValueError(f"{self.name}.{key} is not a list")
-        for item in listed:
-            if not isinstance(item, str) or (pattern is not None and not pattern.match(item)):
-                raise ValueError(f"{self.name}.{key} holds a value that is not valid")
-        return tuple(listed)
-
-
 _KNOWN = frozenset(field.name for field in fields(Manifest))
 
 
-def _manifest(source: _Fields) -> Manifest:
+def _manifest(source: Fields) -> Manifest:
     if source.text("format") != FORMAT or source.number("format_version") != FORMAT_VERSION:
         raise ValueError("not a bundle of a format this installer knows; use the installer in the bundle")
     unknown = [name for name in source.texts("critical") if name not in _KNOWN]
@@ -332,7 +248,7 @@ def _manifest(source: _Fields) -> Manifest:
     )
 
 
-def _target(source: _Fields) -> Target:
+def _target(source: Fields) -> Target:
     pythons = source.texts("pythons", _PYTHON)
     if not pythons:
         raise ValueError("manifest.target.pythons is empty")
@@ -346,7 +262,7 @@ def _target(source: _Fields) -> Target:
     )
 
 
-def _service(source: _Fields) -> ServiceSpec:
+def _service(source: Fields) -> ServiceSpec:
     return ServiceSpec(
         module=source.text("module", _MODULE),
         arguments=source.texts("arguments"),
@@ -357,13 +273,13 @@ def _service(source: _Fields) -> ServiceSpec:
     )
 
 
-def _package(source: _Fields) -> Package:
+def _package(source: Fields) -> Package:
     return Package(
         source.text("name", _LABEL), source.text("version", _LABEL), source.texts("pythons", _PYTHON)
     )
 
 
-def _build(source: _Fields) -> Build:
+def _build(source: Fields) -> Build:
     return Build(
         wheel=source.text("wheel"),
         sha256=source.text("sha256", _SHA256),
@@ -373,7 +289,7 @@ def _build(source: _Fields) -> Build:
     )
 
 
-def _model(source: _Fields) -> Model:
+def _model(source: Fields) -> Model:
     return Model(
         name=source.text("name", _LABEL),
         role=source.text("role", _LABEL),
@@ -384,13 +300,13 @@ def _model(source: _Fields) -> Model:
     )
 
 
-def _advisories(source: _Fields) -> Advisories:
+def _advisories(source: Fields) -> Advisories:
     date = source.text("date")
     parse_time(date)
     return Advisories(source.text("path"), date, source.text("sha256", _SHA256))
 
 
-def _file(source: _Fields) -> FileEntry:
+def _file(source: Fields) -> FileEntry:
     kind = source.text("kind")
     if kind not in KINDS:
         raise ValueError(f"{source.name}.kind {kind!r} is unknown")
