@@ -1,0 +1,54 @@
+"""Where things came from, as a document may say it: no credentials, no folders of the build box."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+_PYPI_HOSTS = ("pypi.org", "files.pythonhosted.org", "pypi.python.org")
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*)://[^\s]+", re.IGNORECASE)
+
+
+def shown(source: str) -> str:
+    """Return a source with its URL freed of credentials, query and, if it is a local file, its folders."""
+    return _URL.sub(lambda found: _shown_url(found.group()), source)
+
+
+def host(source: str) -> str:
+    """Return the host a source was fetched from, ``local`` for a file given here, else the words as they are."""
+    found = _URL.search(source)
+    if found is None:
+        return source
+    parts = _split(found.group())
+    if parts is None:
+        return "?"
+    if parts.scheme == "hf":
+        return "huggingface.co"
+    return parts.hostname or "local"
+
+
+def is_pypi(source: str) -> bool:
+    """Return whether the file came from the Python Package Index itself."""
+    return host(source) in _PYPI_HOSTS
+
+
+def repository(source: str) -> str:
+    """Return the index that a file's URL belongs to, as a package URL names it."""
+    parts = _split(source)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts and parts.hostname else ""
+
+
+def _shown_url(url: str) -> str:
+    parts = _split(url)
+    if parts is None:
+        return "?"
+    if parts.scheme.lower() == "file":
+        return f"file:…/{unquote(parts.path).rstrip('/').rpartition('/')[2]}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
