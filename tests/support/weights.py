@@ -67,7 +67,7 @@ def gguf_bytes(metadata: Mapping[str, object], tensors: Mapping[str, Tensor]) ->
     """Return a GGUF file, version 3: header, metadata, tensor infos, padded tensor data.
 
     Args:
-        metadata: ``str``, ``bool``, ``int`` (uint32), ``float`` (float32), or a list of one of them.
+        metadata: ``str``, ``bool``, ``int`` (uint32, in lists int32), ``float`` (float32), or a list of one.
         tensors: F32 or F16; shapes as torch writes them, GGUF's own order is the reverse.
     """
     out = io.BytesIO()
@@ -103,7 +103,7 @@ def _gguf_value(value: object) -> tuple[int, bytes]:
     if isinstance(value, str):
         return 8, _gguf_string(value)
     assert isinstance(value, list)
-    items = [_gguf_value(item) for item in value]
+    items = [(5, struct.pack("<i", item)) if isinstance(item, int) else _gguf_value(item) for item in value]
     kind = items[0][0]
     return 9, struct.pack("<IQ", kind, len(items)) + b"".join(data for _, data in items)
 
