@@ -20,7 +20,10 @@ MANIFESTS = REPOSITORY / "manifests"
 
 @dataclass(frozen=True)
 class Profile:
-    """What to pack of a project and how the result is run; `memory_mb` is what the service needs."""
+    """What to pack of a project and how the result is run; `memory_mb` is what the service needs.
+
+    `models` are names of ``manifests/models``.
+    """
 
     name: str
     project: str
@@ -31,6 +34,7 @@ class Profile:
     groups: tuple[str, ...]
     memory_mb: int
     service: ServiceSpec | None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def load_profile(name: str) -> Profile:
     Raises:
         UsageProblem: unknown profile, or a wrong or missing key, named with its nearest right one.
     """
-    data = _read(MANIFESTS / "profiles", name, Text("프로파일", "profile"))
+    data = read_table(MANIFESTS / "profiles", name, Text("프로파일", "profile"))
     known = {
         "name": str,
         "project": str,
@@ -74,7 +78,7 @@ def load_profile(name: str) -> Profile:
         "memory_mb": int,
     }
     where = f"manifests/profiles/{name}.toml"
-    _check_keys(data, known, {"service": dict}, where)
+    check_keys(data, known, {"service": dict, "models": list}, where)
     service = None
     if "service" in data:
         keys = {
@@ -85,7 +89,7 @@ def load_profile(name: str) -> Profile:
             "health_path": str,
             "ready_timeout_s": int,
         }
-        _check_keys(data["service"], keys, {}, f"{where} [service]")
+        check_keys(data["service"], keys, {}, f"{where} [service]")
         service = ServiceSpec(**{**data["service"], "arguments": tuple(data["service"]["arguments"])})
     return Profile(
         name=data["name"],
@@ -97,6 +101,7 @@ def load_profile(name: str) -> Profile:
         groups=tuple(data["groups"]),
         memory_mb=data["memory_mb"],
         service=service,
+        models=tuple(data.get("models", ())),
     )
 
 
@@ -106,9 +111,9 @@ def load_target(name: str) -> TargetSpec:
     Raises:
         UsageProblem: unknown target, or a wrong or missing key.
     """
-    data = _read(MANIFESTS / "targets", name, Text("대상", "target"))
+    data = read_table(MANIFESTS / "targets", name, Text("대상", "target"))
     known = {"name": str, "os": str, "arch": str, "libc": str, "libc_min": str, "environment": dict}
-    _check_keys(data, known, {}, f"manifests/targets/{name}.toml")
+    check_keys(data, known, {}, f"manifests/targets/{name}.toml")
     return TargetSpec(**data)
 
 
@@ -147,7 +152,12 @@ def load_project(root: Path) -> ProjectSpec:
     )
 
 
-def _read(folder: Path, name: str, noun: Text) -> dict[str, Any]:
+def read_table(folder: Path, name: str, noun: Text) -> dict[str, Any]:
+    """Read ``NAME.toml`` of `folder`.
+
+    Raises:
+        UsageProblem: there is none (the nearest name is told), or it is no TOML.
+    """
     path = folder / f"{name}.toml"
     available = sorted(item.stem for item in folder.glob("*.toml"))
     if name not in available:
@@ -167,9 +177,14 @@ def _read(folder: Path, name: str, noun: Text) -> dict[str, Any]:
         ) from error
 
 
-def _check_keys(
+def check_keys(
     data: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type], where: str
 ) -> None:
+    """Compare a table's keys and types with what is known; lists hold text only.
+
+    Raises:
+        UsageProblem: every wrong or missing key, a wrong one with its nearest right one.
+    """
     details = []
     for key, value in data.items():
         wanted = required.get(key) or optional.get(key)
