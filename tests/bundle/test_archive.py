@@ -7,12 +7,12 @@ import io
 import os
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from bundle.archive import ArchiveWriter
-from bundle.errors import IntegrityError
+from bundle.archive import ArchiveWriter, SourceChanged
 
 MEMBERS: list[tuple[str, bytes, bool]] = [
     ("MANIFEST.json", b"{}\n" * 1000, False),
@@ -73,10 +73,46 @@ def test_text_is_compressed_and_stored_members_cost_almost_nothing() -> None:
     assert stored < size < stored * 1.01 + 10_000
 
 
-def test_a_source_that_changed_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", [True, False])
+def test_a_source_that_changed_is_noticed(tmp_path: Path, store: bool) -> None:
     place = tmp_path / "wheel"
     place.write_bytes(b"other bytes")
     writer = ArchiveWriter(io.BytesIO(), "Top", 0)
-    with pytest.raises(IntegrityError):
-        writer.add("w", place, 11, hashlib.sha256(b"wheel bytes").hexdigest(), 0o644, store=True)
+    with pytest.raises(SourceChanged) as caught:
+        writer.add("w", place, 11, hashlib.sha256(b"wheel bytes").hexdigest(), 0o644, store=store)
+        writer.close()
+    assert caught.value.name == "w"
     writer.abandon()
+
+
+@pytest.mark.parametrize("length", [3, 70_000, 5_000_000])
+def test_a_source_of_another_length_is_noticed_at_once(tmp_path: Path, length: int) -> None:
+    place = tmp_path / "wheel"
+    place.write_bytes(bytes(length))
+    writer = ArchiveWriter(io.BytesIO(), "Top", 0)
+    for promised in (length - 1, length + 1):
+        with pytest.raises(SourceChanged):
+            writer.add("w", place, promised, "0" * 64, 0o644, store=True)
+    writer.abandon()
+
+
+def test_a_disk_that_fails_is_told_and_no_thread_is_left() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    writer = ArchiveWriter(Full(), "Top", 0)
+    with pytest.raises(OSError, match="No space"):
+        writer.close()
+    writer.abandon()
+    assert not [item for item in threading.enumerate() if item.name.startswith("archive-")]
+
+
+def test_a_stream_that_takes_less_than_it_was_given_gets_the_rest() -> None:
+    class Slow(io.BytesIO):
+        def write(self, data: memoryview) -> int:  # type: ignore[override]
+            return super().write(data[:1000])
+
+    slow, quick = Slow(), io.BytesIO()
+    assert write(slow) == write(quick)
+    assert slow.getvalue() == quick.getvalue()
