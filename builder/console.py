@@ -34,6 +34,8 @@ class Console:
         self._stack = ExitStack()
         self._display: RichProgress | None = None
         self._task: TaskID | None = None
+        self._whole: TaskID | None = None
+        self._work = self._worked = 0
         self._answered = False
         self._title = ""
         self._total = self._done = 0
@@ -46,6 +48,17 @@ class Console:
     def __exit__(self, *exception: object) -> None:
         """End the progress display."""
         self._close_display()
+
+    def work(self, total_bytes: int) -> None:
+        """Say how many bytes the whole run will move, over all its stages."""
+        self._work, self._worked = total_bytes, 0
+        if self._json:
+            self._event("work", {"total_bytes": total_bytes})
+        elif self._rich:
+            title = Text("전체", "total").to(self.lang)
+            if self._whole is not None:
+                self._shown().remove_task(self._whole)
+            self._whole = self._shown().add_task(title, total=total_bytes or None, sized=bool(total_bytes))
 
     def stage(self, title: Text, total_bytes: int) -> None:
         """Begin a stage of so many bytes (0: unknown)."""
@@ -66,20 +79,37 @@ class Console:
     def advance(self, count: int) -> None:
         """Note `count` more bytes of the stage; called from several threads, so it only adds and shows."""
         self._done += count
+        self._worked += count
         if self._task is not None and self._display is not None:
             self._display.advance(self._task, count)
+            if self._whole is not None:
+                self._display.advance(self._whole, count)
             return
         now = time.monotonic()
         if now - self._spoken < _PLAIN_INTERVAL_S or self._quiet:
             return
         self._spoken = now
         if self._json:
-            self._event("progress", {"title": self._title, "bytes": self._done, "total_bytes": self._total})
+            numbers = {"bytes": self._done, "total_bytes": self._total, "work_bytes": self._worked}
+            self._event("progress", {"title": self._title, **numbers})
         else:
-            share = f" {100 * self._done // self._total}%" if self._total else ""
-            rate = human_size(self._done / max(now - self._begun, 1e-6))
-            sys.stderr.write(f"  {human_size(self._done)}{share}, {rate}/s\n")
+            sys.stderr.write(f"  {self._plain_line(now)}\n")
             sys.stderr.flush()
+
+    def _plain_line(self, now: float) -> str:
+        """Return how far the stage and the whole run are: bytes, share, rate, seconds left."""
+        rate = self._done / max(now - self._begun, 1e-6)
+        line = human_size(self._done)
+        if self._total:
+            line += f" {100 * self._done // self._total}%"
+        line += f", {human_size(rate)}/s"
+        if self._total and rate > 0:
+            left = round((self._total - self._done) / rate)
+            line += Text(f", {left}초 남음", f", {left} s left").to(self.lang)
+        if self._work:
+            share = 100 * self._worked // self._work
+            line += Text(f" (전체 {share}%)", f" (total {share}%)").to(self.lang)
+        return line
 
     def detail(self, line: str) -> None:
         """Print one line that only ``--verbose`` shows."""
@@ -142,4 +172,4 @@ class Console:
         """End the live lines, so that what is printed next stays below them."""
         self._end_stage()
         self._stack.close()
-        self._display = None
+        self._display = self._whole = None
