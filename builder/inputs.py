@@ -22,7 +22,7 @@ MANIFESTS = REPOSITORY / "manifests"
 class Profile:
     """What to pack of a project and how the result is run; `memory_mb` is what the service needs.
 
-    `models` are names of ``manifests/models``.
+    `models` are names of ``manifests/models``; `allow_build` the packages whose sources may be built here.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Profile:
     memory_mb: int
     service: ServiceSpec | None
     models: tuple[str, ...] = ()
+    allow_build: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def load_profile(name: str) -> Profile:
         "memory_mb": int,
     }
     where = f"manifests/profiles/{name}.toml"
-    check_keys(data, known, {"service": dict, "models": list}, where)
+    check_keys(data, known, {"service": dict, "models": list, "allow_build": list}, where)
     service = None
     if "service" in data:
         keys = {
@@ -102,6 +103,7 @@ def load_profile(name: str) -> Profile:
         memory_mb=data["memory_mb"],
         service=service,
         models=tuple(data.get("models", ())),
+        allow_build=tuple(data.get("allow_build", ())),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -17,21 +16,10 @@ from ..cache import Cache
 from ..inputs import ProjectSpec
 from ..plan import Artifact
 from ..wheels import wheelfile
+from .built import BuiltWheel as BuiltWheel
 
 # Archive members cannot be older than 1980; backends clamp to it. Sdists carry no better date.
 _EPOCH = 1_577_836_800
-
-
-@dataclass(frozen=True)
-class BuiltWheel:
-    """A wheel in the cache and the digest of the source it was built from."""
-
-    name: str
-    version: str
-    filename: str
-    sha256: str
-    size: int
-    source_sha256: str
 
 
 def build(cache: Cache, item: Artifact) -> BuiltWheel:
@@ -86,7 +74,7 @@ def _admit(cache: Cache, wheel: Path) -> dict[str, str]:
 def _wheel(cache: Cache, record: dict[str, str], source_digest: str) -> BuiltWheel:
     name, version, _, _ = parse_wheel_filename(record["filename"])
     return BuiltWheel(
-        name, str(version), record["filename"], record["sha256"], int(record["size"]), source_digest
+        name, str(version), record["filename"], record["sha256"], int(record["size"]), "", source_digest, ()
     )
 
 
