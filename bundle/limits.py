@@ -7,6 +7,8 @@ MANIFEST_BYTES = 64 * 1024 * 1024
 # An Ed25519 SSHSIG is about 300 bytes armored.
 SIGNATURE_BYTES = 16 * 1024
 ALLOWED_SIGNERS_BYTES = 1024 * 1024
+# An advisory is about 600 bytes; 16 MiB is more than every advisory PyPI has ever had.
+ADVISORIES_BYTES = 16 * 1024 * 1024
 # Deepest nesting of JSON values a manifest needs is 4.
 JSON_DEPTH = 16
 # Integers beyond 2**53 are not exact in every JSON reader.
@@ -18,5 +20,7 @@ COMPONENT_BYTES = 255
 PATH_DEPTH = 32
 # 1 MiB reads keep the hash busy and the memory small.
 CHUNK_BYTES = 1024 * 1024
+# uv unpacks to about 40 MB on Linux, 70 MB elsewhere.
+TOOL_BYTES = 256 * 1024 * 1024
 # Hashing threads: more than cores does not help, more than this only seeks.
 HASH_THREADS = 16
