@@ -64,6 +64,7 @@ def _documents(record: Mapping[str, str]) -> dict[str, str]:
 
 def _make(subject: Subject, cache: Cache) -> dict[str, str]:
     from . import components, documents
+    from .facts import cache_bytes
 
     inventory = components.collect(subject, cache)
     made = documents.write(subject, inventory)
@@ -74,16 +75,6 @@ def _make(subject: Subject, cache: Cache) -> dict[str, str]:
         "components": str(len(inventory.components)),
         "flagged": str(len(inventory.flagged())),
     }
-
-
-def cache_bytes(cache: Cache, data: bytes) -> str:
-    """Put a document into the cache and return its digest."""
-    digest = sha256_bytes(data)
-    with cache.work_folder() as work:
-        place = work / "document"
-        place.write_bytes(data)
-        cache.admit(place, digest)
-    return digest
 
 
 def _digest(subject: Subject) -> str:
