@@ -1,0 +1,1 @@
+"""Where advisories come from: one interface, one file for each tool that is asked."""
