@@ -16,7 +16,7 @@ from .cache import Cache
 from .plan import BundlePlan
 from .planning import Request
 from .sealing import seal
-from .sealing.signing import SigningKey
+from .sealing.signing import Signer
 from .sources import sdist
 from .sources.sdist import BuiltWheel
 from .stage import StagedFile
@@ -53,13 +53,13 @@ class BuiltBundle:
     size: int
     sha256: str
     manifest: Manifest
-    key: SigningKey
+    key: Signer
     allowed_signers: Path
     downloaded_bytes: int
 
 
 def build_bundles(
-    requests: Sequence[Request], order: Order, cache: Cache, key: SigningKey, progress: Progress
+    requests: Sequence[Request], order: Order, cache: Cache, key: Signer, progress: Progress
 ) -> Iterator[BuiltBundle]:
     """Build one signed archive for each request; obstacles of any are told before anything is fetched.
 
@@ -71,14 +71,13 @@ def build_bundles(
     """
     progress.stage(Text("잠금 파일에서 선택", "selecting from the lock"), 0)
     plans = planning.make_plans(requests)
-    for plan in plans:
-        planning.require_servable(plan)
+    planning.require_servable(plans)
     for plan in plans:
         yield build_bundle(plan, order, cache, key, progress)
 
 
 def build_bundle(
-    plan: BundlePlan, order: Order, cache: Cache, key: SigningKey, progress: Progress
+    plan: BundlePlan, order: Order, cache: Cache, key: Signer, progress: Progress
 ) -> BuiltBundle:
     """Build the signed archive of one plan; errors as of `build_bundles`."""
     for item in plan.artifacts:
@@ -96,11 +95,11 @@ def build_bundle(
     files = stage.sorted_files(files)
     needed = carried.installed_bytes(plan, wheels, own, cache)
     manifest = _manifest(plan, order, files, own, epoch, needed)
-    sealed = seal.seal(manifest, key)
+    sealed = seal.seal(manifest, [key])
     progress.stage(Text("아카이브 쓰기", "writing the archive"), sum(item.entry.size for item in files))
     stem = layout.archive_stem(manifest.version, plan.target.name)
     packed = pack.write_archive(order.output, stem, files, sealed, epoch, cache, progress.advance)
-    signers = pack.write_allowed_signers(order.output, key)
+    signers = pack.write_allowed_signers(order.output, [key])
     return BuiltBundle(packed.path, packed.size, packed.sha256, manifest, key, signers, downloaded)
 
 

@@ -15,7 +15,11 @@ def checksum_lines(items: Iterable[Tuple[str, str]]) -> bytes:
 
 
 def bundle_checksums(manifest: Manifest, manifest_bytes: bytes, signature: bytes) -> bytes:
-    """Return what the root ``checksums.sha256`` of a bundle must hold: every file but itself."""
+    """Return what the root ``checksums.sha256`` of a bundle must hold: every file but itself.
+
+    `signature` is the first one. Further signatures are not listed: they may be added to a finished bundle,
+    and each proves itself against the manifest.
+    """
     items = [(entry.path, entry.sha256) for entry in manifest.files]
     items.append((layout.MANIFEST, sha256_bytes(manifest_bytes)))
     items.append((layout.SIGNATURE, sha256_bytes(signature)))

@@ -1,4 +1,4 @@
-"""Names of the numbered folders and of the three files beside them."""
+"""Names of the numbered folders and of the files beside them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ MANIFEST = "MANIFEST.json"
 SIGNATURE = "MANIFEST.json.sig"
 CHECKSUMS = "checksums.sha256"
 METADATA = (MANIFEST, SIGNATURE, CHECKSUMS)
+# The first signature, and the further ones that a bundle may have: numbered without a gap, each over the
+# manifest. More signers than this are not a policy, they are a mistake.
+SIGNATURES = (SIGNATURE, *(f"{MANIFEST}.{number}.sig" for number in range(2, 9)))
 
 # The SSHSIG namespace: a signature made for another purpose with the same key is refused.
 NAMESPACE = "ragtrace-bundle@v1"
+PROVENANCE_NAMESPACE = "ragtrace-provenance@v1"
 PRODUCT = "ragtrace-enterprise"
 
 

@@ -31,7 +31,7 @@ class VerifiedBundle:
     root: Path
     manifest: Manifest
     manifest_bytes: bytes
-    signature: bytes
+    signatures: Tuple[bytes, ...]
     digest: str
     origin: Origin
 
@@ -46,7 +46,7 @@ class SignedManifest:
 
     manifest: Manifest
     manifest_bytes: bytes
-    signature: bytes
+    signatures: Tuple[bytes, ...]
     origin: Origin
 
 
@@ -64,10 +64,11 @@ def open_bundle(
     Raises:
         SignatureError: unsigned, broken signature, or origin not verified and not allowed to be.
         IntegrityError: refused manifest, or missing, extra or changed files (all named).
-        PolicyError: another product, or expired.
+        PolicyError: too few trusted signers, another product, or expired.
     """
     signed = read_signed_manifest(root, anchors, now)
     require_origin(signed.origin, allow_unverified_origin)
+    require_signers(signed.origin, anchors.required)
     check_policy(signed.manifest, now)
     problems = check_tree(root, signed, threads=threads, on_bytes=on_bytes)
     if problems:
@@ -86,7 +87,7 @@ def open_bundle(
         )
     digest = manifest_digest(signed.manifest_bytes)
     return VerifiedBundle(
-        root, signed.manifest, signed.manifest_bytes, signed.signature, digest, signed.origin
+        root, signed.manifest, signed.manifest_bytes, signed.signatures, digest, signed.origin
     )
 
 
@@ -107,15 +108,24 @@ def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] =
                 "unpack the archive and run the 04_Scripts/install.py inside it",
             ),
         )
-    signature = _read_capped(root / layout.SIGNATURE, limits.SIGNATURE_BYTES)
-    if signature is None:
+    signatures = tuple(read_signatures(root))
+    if not signatures:
         raise SignatureError(
             Text("서명되지 않은 번들입니다", "the bundle is not signed"),
             where=str(root / layout.SIGNATURE),
             hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
         )
-    origin = trust.establish_origin(data, signature, anchors, now)
-    return SignedManifest(parse_manifest(data), data, signature, origin)
+    origin = trust.establish_origin(data, signatures, anchors, now)
+    return SignedManifest(parse_manifest(data), data, signatures, origin)
+
+
+def read_signatures(root: Path) -> Iterator[bytes]:
+    """Yield the signature files beside the manifest, in order, up to the first name that is not there."""
+    for name in layout.SIGNATURES:
+        data = _read_capped(root / name, limits.SIGNATURE_BYTES)
+        if data is None:
+            return
+        yield data
 
 
 def require_origin(origin: Origin, allow_unverified: bool) -> None:
@@ -133,6 +143,29 @@ def require_origin(origin: Origin, allow_unverified: bool) -> None:
                 "확인 없이 진행하려면 --allow-unverified-origin",
                 f"give --allowed-signers FILE, or --trust-fingerprint {origin.key.fingerprint} after comparing it "
                 "over another channel; --allow-unverified-origin goes on without",
+            ),
+        )
+
+
+def require_signers(origin: Origin, required: int) -> None:
+    """Refuse a bundle that fewer trusted keys signed than the operator asks for.
+
+    Raises:
+        PolicyError: naming those that did sign.
+    """
+    trusted = origin.trusted
+    # One trusted signer is what `require_origin` is about.
+    if required > 1 and len(trusted) < required:
+        names = ", ".join(signer.principal for signer in trusted) or "-"
+        raise PolicyError(
+            Text(
+                f"신뢰하는 서명자가 부족합니다: {len(trusted)}명, {required}명 필요",
+                f"too few trusted signers: {len(trusted)} of {required}",
+            ),
+            where=names,
+            hint=Text(
+                "서명자들의 줄이 모두 allowed_signers에 있는지 확인하거나 모두가 서명한 번들을 받으십시오",
+                "see that allowed_signers names all of them, or get the bundle that all of them signed",
             ),
         )
 
@@ -157,6 +190,23 @@ def check_policy(manifest: Manifest, now: Optional[datetime] = None) -> None:
         )
 
 
+def clock_warning(manifest: Manifest, now: Optional[datetime] = None) -> Optional[Text]:
+    """Return what to say where this host's clock stands before the bundle was made.
+
+    Such a clock cannot show that the bundle, or a signer's line, has expired.
+    """
+    moment = now or datetime.now(timezone.utc)
+    if moment >= parse_time(manifest.created):
+        return None
+    here = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Text(
+        f"호스트의 시계({here})가 번들이 만들어진 시각({manifest.created})보다 이릅니다. "
+        "사용 기한이 지났는지 알 수 없으니 시계를 맞추십시오",
+        f"this host's clock ({here}) is earlier than the bundle ({manifest.created}): whether it has expired "
+        "cannot be told; set the clock",
+    )
+
+
 def check_tree(
     root: Path,
     signed: SignedManifest,
@@ -166,6 +216,7 @@ def check_tree(
 ) -> List[Text]:
     """Compare the tree with the manifest and return every difference; an empty list means identical."""
     expected: Dict[str, FileEntry] = {entry.path: entry for entry in signed.manifest.files}
+    metadata = {*layout.METADATA, *layout.SIGNATURES[: len(signed.signatures)]}
     problems: List[Text] = []
     present = set()
     for name, status in _walk(root):
@@ -175,9 +226,9 @@ def check_tree(
             if problem is not None:
                 problems.append(problem)
                 del expected[name]
-        elif name not in layout.METADATA or not stat.S_ISREG(status.st_mode):
+        elif name not in metadata or not stat.S_ISREG(status.st_mode):
             problems.append(Text(f"선언되지 않은 파일: {name}", f"undeclared file: {name}"))
-    for name in [*expected, *layout.METADATA]:
+    for name in [*expected, *sorted(metadata)]:
         if name not in present:
             problems.append(Text(f"없는 파일: {name}", f"missing file: {name}"))
             expected.pop(name, None)
@@ -198,7 +249,7 @@ def check_tree(
 
 
 def _checksum_problem(root: Path, signed: SignedManifest) -> List[Text]:
-    wanted = checksums.bundle_checksums(signed.manifest, signed.manifest_bytes, signed.signature)
+    wanted = checksums.bundle_checksums(signed.manifest, signed.manifest_bytes, signed.signatures[0])
     found = _read_capped(root / layout.CHECKSUMS, len(wanted) + 1)
     if found == wanted:
         return []

@@ -16,6 +16,8 @@ from .console import Console
 from .paths import TEMPORARY_PYTHON, Prefix, default_prefix
 
 if TYPE_CHECKING:
+    from bundle.trust import Anchors
+
     from .operations import Done
     from .plan import Plan, Request
 
@@ -36,6 +38,7 @@ HELP = {
     "allowed_signers": Text("신뢰하는 서명자 파일 (ssh-keygen 형식)", "file of trusted signers (as for ssh-keygen)"),
     "fingerprint": Text("신뢰하는 서명 키의 지문", "fingerprint of a trusted signing key"),
     "unverified": Text("출처가 확인되지 않은 번들도 허용", "accept a bundle whose origin is not verified"),
+    "signatures": Text("필요한 서명 수: 신뢰하는 서로 다른 키 (기본 1)", "how many trusted keys have to have signed (default: 1)"),
     "downgrade": Text("더 오래된 번들 허용", "accept an older bundle"),
     "no_start": Text("설치 후 서비스를 시작하지 않음", "do not start the service"),
     "manager": Text("서비스를 실행할 방법", "what runs the service"),
@@ -86,6 +89,7 @@ def parser(lang: str, script: Path) -> argparse.ArgumentParser:
         "--trust-fingerprint", metavar="SHA256:…", action="append", default=[], help=text("fingerprint")
     )
     group.add_argument("--allow-unverified-origin", action="store_true", help=text("unverified"))
+    group.add_argument("--require-signatures", metavar="N", type=int, default=1, help=text("signatures"))
     group.add_argument("--allow-downgrade", action="store_true", help=text("downgrade"))
     group.add_argument("--no-start", action="store_true", help=text("no_start"))
     managers = ("auto", "systemd", "process", "none")
@@ -192,13 +196,12 @@ def _command(options: argparse.Namespace, prefix: Prefix, console: Console) -> i
 def _verify(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     from .operations import verify
     from .status import is_installed_copy, verify_installed
-    from .trust_store import anchors
 
     if is_installed_copy(options.bundle, prefix):
         document = verify_installed(prefix, console)
         console.report(Text("설치된 파일이 온전합니다", "the installation is intact"), document)
         return 0
-    trusted = anchors(prefix, options.allowed_signers, options.trust_fingerprint)
+    trusted = _anchors(options, prefix)
     bundle = verify(options.bundle, trusted, options.allow_unverified_origin, console)
     explanation = bundle.origin.explanation
     summary = Text(
@@ -213,9 +216,19 @@ def _verify(options: argparse.Namespace, prefix: Prefix, console: Console) -> in
         "files": len(bundle.manifest.files),
         "origin": bundle.origin.status,
         "fingerprint": bundle.origin.key.fingerprint,
+        "signers": [
+            {"principal": signer.principal or None, "fingerprint": signer.key.fingerprint}
+            for signer in bundle.origin.signers
+        ],
     }
     console.report(summary, document)
     return 0
+
+
+def _anchors(options: argparse.Namespace, prefix: Prefix) -> Anchors:
+    from .trust_store import anchors
+
+    return anchors(prefix, options.allowed_signers, options.trust_fingerprint, options.require_signatures)
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -241,10 +254,9 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _install(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     from . import operations
-    from .trust_store import anchors
 
     request = _request(options)
-    trusted = anchors(prefix, options.allowed_signers, options.trust_fingerprint)
+    trusted = _anchors(options, prefix)
     if options.dry_run:
         bundle = operations.verify(options.bundle, trusted, options.allow_unverified_origin, console)
         _print_plan(operations.decide(prefix, bundle, request).plan, prefix, console)

@@ -16,7 +16,7 @@ from bundle.errors import PreflightError, RagTraceError, UsageProblem
 from bundle.manifest import Manifest
 from bundle.text import Text
 from bundle.trust import Anchors
-from bundle.verify import VerifiedBundle, open_bundle
+from bundle.verify import VerifiedBundle, clock_warning, open_bundle
 
 from . import activation, audit, facts, generations, preflight, reserve, settings, steps
 from .console import Console
@@ -58,13 +58,20 @@ def same_command() -> str:
 
 
 def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Console) -> VerifiedBundle:
-    """Verify a bundle with a stage line and a percentage; nothing is written."""
+    """Verify a bundle with a stage line and a percentage; nothing is written.
+
+    A clock that cannot tell whether the bundle has expired is warned about.
+    """
     total = sum(entry.stat().st_size for entry in root.rglob("*") if entry.is_file()) if root.is_dir() else 0
     title = Text("번들 검증 (서명과 모든 파일)", "verify the bundle (signature and every file)")
     console.announce(title, total)
-    return open_bundle(
+    bundle = open_bundle(
         root, anchors, allow_unverified_origin=allow_unverified, on_bytes=console.progress(title, total)
     )
+    warning = clock_warning(bundle.manifest)
+    if warning is not None:
+        console.warn(warning)
+    return bundle
 
 
 @contextmanager

@@ -139,7 +139,8 @@ class CopyFiles(_Step):
             else:
                 copy_hashed(bundle.path(entry), target, entry.mode, (entry.size, entry.sha256), on_bytes)
         write_atomic(folder / "tools" / layout.MANIFEST, bundle.manifest_bytes, 0o644)
-        write_atomic(folder / "tools" / layout.SIGNATURE, bundle.signature, 0o644)
+        for name, signature in zip(layout.SIGNATURES, bundle.signatures):
+            write_atomic(folder / "tools" / name, signature, 0o644)
 
 
 class WriteReceipt(_Step):

@@ -8,25 +8,34 @@ from typing import Optional, Sequence
 from bundle import layout, limits
 from bundle.errors import UsageProblem
 from bundle.text import Text
-from bundle.trust import Anchors, Origin
+from bundle.trust import Anchors, Origin, SignedBy
 
 from .paths import Prefix
 
 
-def anchors(prefix: Prefix, signers_file: str, fingerprints: Sequence[str]) -> Anchors:
-    """Return the anchors to verify with. What the operator brings counts instead of what is pinned.
+def anchors(prefix: Prefix, signers_file: str, fingerprints: Sequence[str], required: int = 1) -> Anchors:
+    """Return the anchors to verify with, of which `required` have to have signed.
+
+    What the operator brings counts instead of what is pinned.
 
     Raises:
-        UsageProblem: the named file cannot be read.
+        UsageProblem: the named file cannot be read, or `required` is not a number of signatures.
     """
+    if not 1 <= required <= len(layout.SIGNATURES):
+        most = len(layout.SIGNATURES)
+        raise UsageProblem(
+            Text(
+                f"--require-signatures는 1에서 {most}까지입니다", f"--require-signatures is from 1 to {most}"
+            )
+        )
     if signers_file:
-        return Anchors(_read(Path(signers_file)), tuple(fingerprints))
+        return Anchors(_read(Path(signers_file)), tuple(fingerprints), required)
     if fingerprints:
-        return Anchors("", tuple(fingerprints))
+        return Anchors("", tuple(fingerprints), required)
     try:
-        return Anchors(prefix.allowed_signers.read_text(encoding="utf-8"))
+        return Anchors(prefix.allowed_signers.read_text(encoding="utf-8"), (), required)
     except (FileNotFoundError, NotADirectoryError):
-        return Anchors()
+        return Anchors("", (), required)
 
 
 def _read(path: Path) -> str:
@@ -50,15 +59,17 @@ def _read(path: Path) -> str:
 
 
 def pinned_with(origin: Origin, earlier: Optional[bytes]) -> Optional[bytes]:
-    """Return the pinned file once `origin` has been accepted: its key is added if it was verified through
-    an anchor and is not there yet. An unverified origin pins nothing."""
-    if origin.status != "verified":
-        return earlier
+    """Return the pinned file once `origin` has been accepted: keys verified through an anchor are added
+    where they are not there yet. An unverified origin pins nothing."""
     known = (earlier or b"").decode("utf-8")
-    key = origin.key.openssh()
-    if key in known:
+    added = "".join(_line(signer) for signer in origin.trusted if signer.key.openssh() not in known)
+    if not added:
         return earlier
-    principal = origin.principal.replace('"', "")
-    name = f'"{principal}"' if any(character.isspace() for character in principal) else principal
     separator = "" if not known or known.endswith("\n") else "\n"
-    return f'{known}{separator}{name} namespaces="{layout.NAMESPACE}" {key}\n'.encode()
+    return f"{known}{separator}{added}".encode()
+
+
+def _line(signer: SignedBy) -> str:
+    blank = any(character.isspace() for character in signer.principal)
+    name = f'"{signer.principal}"' if blank else signer.principal
+    return f'{name} namespaces="{layout.NAMESPACE}" {signer.key.openssh()}\n'

@@ -70,17 +70,17 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Build one bundle for each target."""
     from .. import build, summary
     from ..cache import open_default
-    from ..sealing import signing
+    from ..sealing import keys
     from .plan import requests
 
     wanted = requests(options)
     order = _order(options)
     cache = open_default()
-    path, made = options.signing_key or signing.default_key_path(), False
+    path, made = options.signing_key or keys.default_key_path(), False
     if options.signing_key is None:
-        key, made = signing.load_or_create_key(path, options.signer)
+        key, made = keys.load_or_create_key(path, options.signer)
     else:
-        key = signing.load_key(path, options.signer)
+        key = keys.load_signer(path, options.signer)
     for bundle in build.build_bundles(wanted, order, cache, key, console):
         if options.json:
             console.result_json(summary.as_dict(bundle))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -13,7 +14,7 @@ from bundle.manifest import Manifest
 from bundle.text import Text
 
 from ..inputs import ProjectSpec
-from .signing import SigningKey, sign_sshsig
+from .signing import Signer
 
 # ZIP and tar tools agree on times from here on.
 _EARLIEST = 315_532_800
@@ -21,26 +22,26 @@ _EARLIEST = 315_532_800
 
 @dataclass(frozen=True)
 class Seal:
-    """The three files beside the numbered folders."""
+    """The files beside the numbered folders: the manifest, one signature or several, the checksums."""
 
     manifest: bytes
-    signature: bytes
+    signatures: tuple[bytes, ...]
     checksums: bytes
 
     def files(self) -> list[tuple[str, bytes]]:
         """Return them by name, the manifest first."""
         return [
             (layout.MANIFEST, self.manifest),
-            (layout.SIGNATURE, self.signature),
+            *zip(layout.SIGNATURES, self.signatures, strict=False),
             (layout.CHECKSUMS, self.checksums),
         ]
 
 
-def seal(manifest: Manifest, key: SigningKey) -> Seal:
-    """Sign the manifest's exact bytes and derive the checksums of the whole bundle."""
+def seal(manifest: Manifest, keys: Sequence[Signer]) -> Seal:
+    """Sign the manifest's exact bytes with every key and derive the checksums of the whole bundle."""
     data = manifest.to_bytes()
-    signature = sign_sshsig(key.private, data)
-    return Seal(data, signature, checksums.bundle_checksums(manifest, data, signature))
+    signatures = tuple(key.sign(data) for key in keys)
+    return Seal(data, signatures, checksums.bundle_checksums(manifest, data, signatures[0]))
 
 
 def build_epoch(project: ProjectSpec) -> int:

@@ -16,7 +16,7 @@ from bundle.text import Text
 
 from ..cache import Cache
 from ..sealing.seal import Seal
-from ..sealing.signing import SigningKey
+from ..sealing.signing import Signer, allowed_signers
 from ..stage import StagedFile
 
 # Copied, not compressed: they are compressed already, or hardly get smaller for the time it takes.
@@ -66,10 +66,10 @@ def write_archive(
     return PackedArchive(archive, size, digest)
 
 
-def write_allowed_signers(output: Path, key: SigningKey) -> Path:
+def write_allowed_signers(output: Path, keys: Sequence[Signer]) -> Path:
     """Write the ``allowed_signers`` file, which must travel apart from the archive."""
     place = output / "allowed_signers"
-    atomic.write_atomic(place, key.allowed_signers().encode("utf-8"))
+    atomic.write_atomic(place, allowed_signers(keys).encode("utf-8"))
     return place
 
 

@@ -18,7 +18,7 @@ import uv
 
 from builder import cli, inputs, planning, uvtool
 from builder.cache import Cache
-from builder.sealing import signing
+from builder.sealing import keys
 from builder.selection import resolve
 from bundle import verify
 from bundle.errors import BuildError
@@ -208,15 +208,15 @@ def test_wrong_arguments_are_named_with_the_right_ones(run: Run, words: list[str
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, run: Run) -> None:
-    signing.load_or_create_key(tmp_path / "key", "me")
+    keys.load_or_create_key(tmp_path / "key", "me")
     (tmp_path / "key").chmod(0o644)
     code, _, err = run("build", "--signing-key", str(tmp_path / "key"))
     assert code == 2 and "chmod 600" in err
 
 
 def test_the_first_run_makes_a_key_for_the_owner_only_and_keeps_it(tmp_path: Path) -> None:
-    key, made = signing.load_or_create_key(tmp_path / "a" / "key", "me")
-    again, made_again = signing.load_or_create_key(tmp_path / "a" / "key", "me")
+    key, made = keys.load_or_create_key(tmp_path / "a" / "key", "me")
+    again, made_again = keys.load_or_create_key(tmp_path / "a" / "key", "me")
     assert (made, made_again) == (True, False) and key.public == again.public
     assert (tmp_path / "a" / "key").stat().st_mode & 0o777 == 0o600
     assert [item.name for item in (tmp_path / "a").iterdir()] == ["key"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.sealing.signing import SigningKey, load_or_create_key, sign_sshsig
+from builder.sealing.keys import load_or_create_key
+from builder.sealing.signing import SigningKey
 from bundle import layout, sshsig
 from bundle.errors import SignatureError
 
@@ -23,17 +24,17 @@ def key() -> SigningKey:
 
 
 def test_a_signature_gives_back_the_key_that_made_it(key: SigningKey) -> None:
-    assert sshsig.verify(MESSAGE, sign_sshsig(key.private, MESSAGE)) == key.public
+    assert sshsig.verify(MESSAGE, key.sign(MESSAGE)) == key.public
 
 
 def test_a_changed_message_is_refused(key: SigningKey) -> None:
     with pytest.raises(SignatureError, match="does not fit"):
-        sshsig.verify(MESSAGE + b" ", sign_sshsig(key.private, MESSAGE))
+        sshsig.verify(MESSAGE + b" ", key.sign(MESSAGE))
 
 
 def test_a_signature_for_another_purpose_is_refused(key: SigningKey) -> None:
     with pytest.raises(SignatureError, match="another purpose"):
-        sshsig.verify(MESSAGE, sign_sshsig(key.private, MESSAGE, "git"))
+        sshsig.verify(MESSAGE, key.sign(MESSAGE, "git"))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_malformed_signatures_are_refused_not_crashed_on(armored: bytes) -> None
 
 
 def test_every_truncation_is_refused(key: SigningKey) -> None:
-    armored = sign_sshsig(key.private, MESSAGE)
+    armored = key.sign(MESSAGE)
     for length in range(0, len(armored) - 2, 7):
         with pytest.raises(SignatureError):
             sshsig.verify(MESSAGE, armored[:length])
@@ -61,7 +62,7 @@ def test_every_truncation_is_refused(key: SigningKey) -> None:
 @ssh_keygen
 def test_openssh_accepts_our_signature(tmp_path: Path, key: SigningKey) -> None:
     (tmp_path / "allowed_signers").write_text(key.allowed_signers())
-    (tmp_path / "sig").write_bytes(sign_sshsig(key.private, MESSAGE))
+    (tmp_path / "sig").write_bytes(key.sign(MESSAGE))
     command = ["ssh-keygen", "-Y", "verify", "-f", "allowed_signers", "-I", "builder"]
     done = subprocess.run(
         [*command, "-n", layout.NAMESPACE, "-s", "sig"],

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder.sealing.signing import SigningKey, sign_sshsig
+from builder.sealing.signing import SigningKey
 from bundle import layout, trust
 from bundle.errors import SignatureError
 
@@ -21,7 +21,7 @@ def key() -> SigningKey:
 
 
 def origin(key: SigningKey, anchors: trust.Anchors) -> trust.Origin:
-    return trust.establish_origin(MESSAGE, sign_sshsig(key.private, MESSAGE), anchors, NOW)
+    return trust.establish_origin(MESSAGE, [key.sign(MESSAGE)], anchors, NOW)
 
 
 def test_no_anchor_leaves_the_origin_unverified(key: SigningKey) -> None:

@@ -14,7 +14,7 @@ from bundle.hashing import sha256_bytes
 from bundle.manifest import FileEntry
 from bundle.sshsig import PublicKey
 from bundle.text import Text
-from bundle.trust import Anchors, Origin, parse_allowed_signers
+from bundle.trust import Anchors, Origin, SignedBy, parse_allowed_signers
 from installer import filesystem, settings, store, trust_store
 from installer.cli import main, parser
 from installer.paths import Prefix
@@ -42,12 +42,12 @@ def test_a_senseless_port_in_the_settings_file_is_not_believed(port: str) -> Non
 
 
 def test_a_verified_signer_is_pinned_once_and_understood_again() -> None:
-    origin = Origin("verified", "홍 길동", KEY, Text("", ""))
+    origin = Origin("verified", (SignedBy(KEY, "홍 길동"),), Text("", ""))
     pinned = trust_store.pinned_with(origin, b"# mine")
     assert pinned is not None
     assert parse_allowed_signers(pinned.decode())[0].key == KEY
     assert trust_store.pinned_with(origin, pinned) == pinned
-    assert trust_store.pinned_with(Origin("unverified", "", KEY, Text("", "")), None) is None
+    assert trust_store.pinned_with(Origin("unverified", (SignedBy(KEY),), Text("", "")), None) is None
 
 
 def test_what_the_operator_brings_counts_instead_of_what_is_pinned(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     make_bundle(folder, version="1.0.0", sequence=1, serve="healthy")
 
-The bundle carries the real uv and a fake package `ragtrace` whose service is a standard library HTTP server.
+The bundle carries the real uv, in a wheel, and a fake package `ragtrace` whose service is a standard library HTTP server.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from bundle.manifest import FileEntry, Manifest, Package, Project, ServiceSpec, 
 from .wheels import wheel_bytes
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+UV_WHEEL = "uv-0.0-py3-none-any.whl"
 HERE = "%d.%d" % sys.version_info[:2]
 
 # serve: healthy answers; unhealthy answers 503 at /readyz; crash ends at once; silent never listens.
@@ -125,8 +128,21 @@ def uv_binary() -> Path:
 
 
 @functools.cache
-def _uv_digest(path: Path) -> tuple[int, str]:
-    return sha256_file(path)
+def uv_wheel() -> tuple[Path, int, str]:
+    """Return a wheel that holds the real uv, with its size and digest; it lies in the temporary folder, once
+    for all tests. Not compressed, so that a hundred installations do not decompress it a hundred times."""
+    program = uv_binary()
+    status = program.stat()
+    folder = Path(tempfile.gettempdir()) / f"ragtrace-tests-uv-{status.st_size}-{status.st_mtime_ns}"
+    place = folder / UV_WHEEL
+    if not place.is_file():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        unfinished = folder / f"{os.getpid()}.partial"
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            member = zipfile.ZipInfo("uv-0.0.data/scripts/uv", (2020, 1, 1, 0, 0, 0))
+            archive.writestr(member, program.read_bytes())
+        os.replace(unfinished, place)
+    return place, *sha256_file(place)
 
 
 def make_bundle(folder: Path, **description: Any) -> Bundle:
@@ -174,7 +190,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
     if serve is not None:
         service = ServiceSpec("ragtrace", ("serve",), "127.0.0.1", port, "/readyz", timeout)
     manifest = _manifest(version, service, wanted, _write(folder, contents))
-    sealed = seal(manifest, key)
+    sealed = seal(manifest, [key])
     for name, data in sealed.files():
         (folder / name).write_bytes(data)
     return Bundle(folder, key, manifest, manifest_digest(manifest.to_bytes()))
@@ -210,14 +226,14 @@ def _write(folder: Path, contents: Mapping[str, tuple[bytes, str]]) -> tuple[Fil
 
 
 def _place_uv(folder: Path) -> FileEntry:
-    place = folder / "01_Prerequisites" / "uv"
+    wheel, size, digest = uv_wheel()
+    place = folder / "01_Prerequisites" / wheel.name
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(uv_binary(), place)
+        os.link(wheel, place)
     except OSError:
-        shutil.copyfile(uv_binary(), place)
-        place.chmod(0o755)
-    return FileEntry("01_Prerequisites/uv", *_uv_digest(uv_binary()), 0o755, "uv", "uv")
+        shutil.copyfile(wheel, place)
+    return FileEntry(f"01_Prerequisites/{wheel.name}", size, digest, 0o644, "uv", "uv 0.0")
 
 
 def _manifest(

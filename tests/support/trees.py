@@ -51,6 +51,6 @@ def write_tree(root: Path, files: Mapping[str, bytes] = FILES, **changes: object
         place = root / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
-    for name, data in seal(manifest_of(files, **changes), key).files():
+    for name, data in seal(manifest_of(files, **changes), [key]).files():
         (root / name).write_bytes(data)
     return key

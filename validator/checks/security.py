@@ -309,7 +309,9 @@ def signature(subject: Subject) -> Outcome:
         return skipped(what)
     try:
         manifest = read_limited(subject.manifest_path, limits.MANIFEST_BYTES)
-        origin = establish_origin(manifest, read_limited(seal, SIGNATURE_BYTES), Anchors(_signers(subject)))
+        places = [seal.with_name(name) for name in layout.SIGNATURES]
+        signatures = [read_limited(place, SIGNATURE_BYTES) for place in places if place.exists()]
+        origin = establish_origin(manifest, signatures, Anchors(_signers(subject)))
     except (RagTraceError, Unreadable) as error:
         what = Text(f"서명을 받아들일 수 없습니다: {error}", f"the signature is refused: {error}")
         why = Text("매니페스트나 서명이 바뀌었습니다", "the manifest or the signature was changed")
