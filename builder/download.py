@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -31,14 +31,33 @@ class _Changed(Exception):
 
 
 class Download:
-    """One file on its way into `partial`; `counted` bytes of it have been reported."""
+    """One file on its way into `partial`; `counted` bytes of it have been reported.
 
-    def __init__(self, client: httpx.Client, url: str, partial: Path, on_bytes: OnBytes) -> None:
-        """Prepare; nothing is asked for yet."""
+    What an answer means to a person depends on who was asked: a model hub's download overrides
+    `status_advice` and `changed`.
+    """
+
+    changed = Text(
+        "색인의 파일이 바뀌었거나 중간에서 변조되었습니다: 원본을 확인하고 다시 잠그십시오",
+        "the file on the index changed, or was changed on the way: ask its source, then lock again",
+    )
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        url: str,
+        partial: Path,
+        on_bytes: OnBytes,
+        headers: Mapping[str, str] | None = None,
+        size: int = 0,
+    ) -> None:
+        """Prepare; nothing is asked for yet. With a `size`, no byte beyond it is taken."""
         self._client = client
         self._url = url
         self._partial = partial
         self._on_bytes = on_bytes
+        self._headers = dict(headers or {})
+        self._size = size
         self._counted = 0
         self._etag = ""
 
@@ -63,11 +82,12 @@ class Download:
                     "the bytes received differ from the promised hash",
                 ),
                 where=f"{network.shown(self._url)} sha256:{digest}",
-                hint=Text(
-                    "색인의 파일이 바뀌었거나 중간에서 변조되었습니다: 원본을 확인하고 다시 잠그십시오",
-                    "the file on the index changed, or was changed on the way: ask its source, then lock again",
-                ),
+                hint=self.changed,
             )
+
+    def status_advice(self, status: int) -> tuple[Text, Text]:
+        """Return what an HTTP status means for this file, and what to do about it."""
+        return network.status_advice(status)
 
     def _attempts(self) -> str:
         import httpx
@@ -86,7 +106,7 @@ class Download:
                 )
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
-                reason, remedy = network.status_advice(status)
+                reason, remedy = self.status_advice(status)
                 problem = self._problem(reason, f"HTTP {status}", remedy)
                 asked = _retry_after(error.response)
                 if asked > _LONGEST_WAIT_S or (status < 500 and status not in (408, 425, 429)):
@@ -101,7 +121,7 @@ class Download:
 
     def _stream(self) -> str:
         size, digest = hash_prefix(self._partial)
-        headers = {"Range": f"bytes={size}-"} if size else {}
+        headers = {**self._headers, "Range": f"bytes={size}-"} if size else dict(self._headers)
         if size and self._etag:
             headers["If-Range"] = self._etag
         with self._client.stream("GET", self._url, headers=headers) as answer:
@@ -120,6 +140,9 @@ class Download:
             self._report(size - self._counted)
             with self._partial.open("ab", buffering=0) as stream:
                 for piece in answer.iter_raw(_PIECE):
+                    size += len(piece)
+                    if self._size and size > self._size:
+                        raise _Changed
                     stream.write(piece)
                     digest.update(piece)
                     self._report(len(piece))

@@ -27,6 +27,8 @@ FETCHED = ("wheel", "sdist", "uv")
 _PIECE = 1 << 20
 
 OnBytes = Callable[[int], None]
+# Puts an artefact's bytes, checked, into the partial file and tells how many came.
+Bring = Callable[[Artifact, Path, OnBytes], None]
 
 
 def missing(cache: Cache, artifacts: Iterable[Artifact]) -> list[Artifact]:
@@ -47,8 +49,30 @@ def fetch(
     wanted = missing(cache, artifacts)
     if not wanted:
         return
-    # Largest first, so the longest download does not start last.
-    wanted.sort(key=lambda item: -item.size)
+    with network.client(logins) as client:
+
+        def bring(item: Artifact, partial: Path, counted: OnBytes) -> None:
+            if item.source.startswith("file:"):
+                _copy_local(item, partial, counted)
+            else:
+                Download(client, item.source, partial, counted).run(item.sha256)
+            if item.filename.endswith(".whl"):
+                _check_wheel(partial, item.filename)
+
+        in_parallel(cache, wanted, bring, on_bytes, network.CONNECTIONS)
+
+
+def in_parallel(
+    cache: Cache, wanted: Sequence[Artifact], bring: Bring, on_bytes: OnBytes, connections: int
+) -> None:
+    """Let `bring` put every artefact's checked bytes into its partial file, and admit them to the cache.
+
+    Each artefact is locked meanwhile: of two builds one fetches it, and the other finds it.
+
+    Raises:
+        DownloadError: some could not be had; every one is named with its reason and remedy. The others are kept.
+        SpaceError: the cache's disk is full.
+    """
     problems: list[Text] = []
     stop = threading.Event()
 
@@ -58,11 +82,10 @@ def fetch(
             raise KeyboardInterrupt
         on_bytes(count)
 
-    with (
-        network.client(logins) as client,
-        ThreadPoolExecutor(network.CONNECTIONS, thread_name_prefix="fetch") as pool,
-    ):
-        futures = {pool.submit(_fetch_one, cache, client, item, counted): item for item in wanted}
+    # Largest first, so the longest download does not start last.
+    ordered = sorted(wanted, key=lambda item: -item.size)
+    with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
+        futures = {pool.submit(_fetch_one, cache, item, bring, counted): item for item in ordered}
         try:
             for future, item in futures.items():
                 error = future.exception()
@@ -126,16 +149,13 @@ def _head(client: httpx.Client, url: str) -> int:
     return int(answer.headers.get("Content-Length", "0"))
 
 
-def _fetch_one(cache: Cache, client: httpx.Client, item: Artifact, on_bytes: OnBytes) -> None:
+def _fetch_one(cache: Cache, item: Artifact, bring: Bring, on_bytes: OnBytes) -> None:
     with cache.lock(item.sha256):
         if cache.has(item.sha256):
             return
         partial = cache.partial(item.sha256)
         try:
-            if item.source.startswith("file:"):
-                _copy_local(item, partial, on_bytes)
-            else:
-                Download(client, item.source, partial, on_bytes).run(item.sha256)
+            bring(item, partial, on_bytes)
         except OSError as error:
             raise SpaceError(
                 Text("캐시에 쓸 수 없습니다", "the cache cannot be written"),
@@ -144,8 +164,6 @@ def _fetch_one(cache: Cache, client: httpx.Client, item: Artifact, on_bytes: OnB
                     "공간을 비우거나 RAGTRACE_CACHE_DIR를 바꾸십시오", "free space, or set RAGTRACE_CACHE_DIR"
                 ),
             ) from error
-        if item.filename.endswith(".whl"):
-            _check_wheel(partial, item.filename)
         cache.admit(partial, item.sha256)
         (cache.root / "partial" / f"{item.sha256}.lock").unlink(missing_ok=True)
 
