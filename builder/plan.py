@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bundle.manifest import Package, Target
 from bundle.text import Text
 
 from .inputs import Profile, ProjectSpec
+
+# The kinds of artefacts that are built into a wheel on this machine.
+BUILT = ("sdist", "git", "directory")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Artifact:
 
     Kinds: ``wheel``, ``uv``, ``interpreter`` and ``model`` are carried as they are; ``sdist``, ``git`` and
     ``directory`` are built into a wheel on this machine. `size` is in bytes and 0 while unknown; `pythons`
-    are the interpreter versions that need it. `source` is a URL; of ``git`` the repository, of ``directory``
+    are the interpreter versions that need it. `version` of a ``directory`` is empty where only its build can
+    tell. `source` is a URL; of ``git`` the repository, of ``directory``
     a file URL, of ``model`` ``hf://owner/name@commit/file`` or a file URL. `sha256` is empty for ``git`` and
     ``directory``, whose digest is only known once the tree has been read. `commit` is git's;
     `subdirectory` is where the project lies inside the source.
@@ -38,16 +42,22 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a target cannot be served: package, version, reason, remedy."""
+    """Why a target cannot be served: package, version, reason, remedy.
+
+    `pythons` are the interpreters that meet it, where it is not all of the target's.
+    """
 
     package: str
     version: str
     reason: Text
     remedy: Text
+    pythons: tuple[str, ...] = ()
 
     def text(self) -> Text:
         """Return the obstacle as one line."""
         name = f"{self.package} {self.version}".strip()
+        if self.pythons:
+            name += f" (Python {', '.join(self.pythons)})"
         return Text(
             f"{name}: {self.reason.ko} → {self.remedy.ko}", f"{name}: {self.reason.en} → {self.remedy.en}"
         )
@@ -55,7 +65,10 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """Everything one bundle will hold that has to be fetched or built."""
+    """Everything one bundle will hold that has to be fetched or built.
+
+    `notes` are what somebody should know about the selection although it can be built.
+    """
 
     project: ProjectSpec
     profile: Profile
@@ -63,6 +76,7 @@ class BundlePlan:
     artifacts: tuple[Artifact, ...]
     packages: tuple[Package, ...]
     obstacles: tuple[Obstacle, ...]
+    notes: tuple[Text, ...] = ()
 
     def of_kind(self, *kinds: str) -> tuple[Artifact, ...]:
         """Return the artefacts of the given kinds."""
@@ -72,6 +86,21 @@ class BundlePlan:
         """Return the plan with the sizes filled in, one for each artefact in order."""
         paired = zip(self.artifacts, sizes, strict=True)
         return replace(self, artifacts=tuple(replace(item, size=size) for item, size in paired))
+
+    def with_versions(self, built: Mapping[str, str]) -> BundlePlan:
+        """Return the plan with the versions that only the build could tell (``dynamic``), by package name."""
+
+        def known(name: str, version: str) -> str:
+            return version or built.get(name, "")
+
+        return replace(
+            self,
+            artifacts=tuple(
+                replace(item, version=known(item.name, item.version)) if item.kind in BUILT else item
+                for item in self.artifacts
+            ),
+            packages=tuple(replace(item, version=known(item.name, item.version)) for item in self.packages),
+        )
 
     def as_dict(self) -> dict[str, object]:
         """Return the plan as ``plan --json`` prints it."""
@@ -88,7 +117,9 @@ class BundlePlan:
                     "version": item.version,
                     "reason": item.reason._asdict(),
                     "remedy": item.remedy._asdict(),
+                    "pythons": item.pythons,
                 }
                 for item in self.obstacles
             ],
+            "notes": [item._asdict() for item in self.notes],
         }

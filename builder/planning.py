@@ -1,4 +1,7 @@
-"""Planning: from a request to the plan of its bundle. Obstacles are in the plan, not raised."""
+"""Planning: from requests to the plans of their bundles. Obstacles are in the plans, not raised.
+
+What requests share is done once: reading the lock, exporting a project's part of it, finding uv.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,20 @@ from bundle.manifest import Target
 from bundle.text import Text
 
 from . import uvtool
-from .inputs import REPOSITORY, Profile, ProjectSpec, load_project, load_target
+from .inputs import REPOSITORY, Profile, ProjectSpec, TargetSpec, load_target
 from .plan import Artifact, BundlePlan, Obstacle
-from .selection import resolve
+from .selection import choices, tags
+from .selection.lock import Lock, LockedPackage, read_pylock
+from .selection.select import best_wheel, select
+from .selection.uvlock import UvLock, newer_revision, read_uv_lock
 
 
 @dataclass(frozen=True)
 class Request:
-    """What one build was asked for; `pythons`, `extras` and `groups` already joined with the profile's."""
+    """What one build was asked for; `pythons`, `extras` and `groups` already joined with the profile's.
+
+    `plain_linux` names packages whose wheels tagged plain ``linux_x86_64`` may be carried.
+    """
 
     project: ProjectSpec
     profile: Profile
@@ -28,67 +37,129 @@ class Request:
     extras: tuple[str, ...]
     groups: tuple[str, ...]
     python_archive: Path | None = None
+    plain_linux: tuple[str, ...] = ()
 
 
 def make_plans(requests: Sequence[Request]) -> list[BundlePlan]:
-    """Resolve every request into a plan."""
-    return [make_plan(request) for request in requests]
+    """Resolve every request into a plan.
+
+    Raises:
+        BuildError: a lock cannot be read, is newer than this builder, or does not fit its project.
+        UsageProblem: extras or groups that do not exist, or that exclude one another; an unknown target.
+    """
+    desk = _Desk()
+    return [_plan(request, desk) for request in requests]
 
 
-def make_plan(request: Request) -> BundlePlan:
-    """Resolve the request into a plan; obstacles are in it, not raised."""
+def require_servable(plans: Sequence[BundlePlan]) -> None:
+    """Refuse plans that have obstacles.
+
+    Raises:
+        BuildError: naming every one of them, for every target.
+    """
+    refused = [plan for plan in plans if plan.obstacles]
+    if not refused:
+        return
+    names = ", ".join(plan.target.name for plan in refused)
+    count = sum(len(plan.obstacles) for plan in refused)
+    lines = [(plan.target.name, item.text()) for plan in refused for item in plan.obstacles]
+    raise BuildError(
+        Text(
+            f"{names} 대상의 번들을 만들 수 없습니다: {count}건",
+            f"the bundle for {names} cannot be built: {count} obstacle(s)",
+        ),
+        details=[Text(f"[{name}] {text.ko}", f"[{name}] {text.en}") for name, text in lines],
+    )
+
+
+class _Desk:
+    """What the requests of one run share."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Path, UvLock] = {}
+        self._locks: dict[tuple[ProjectSpec, tuple[str, ...], tuple[str, ...]], Lock] = {}
+        self._archives: dict[Path, Artifact] = {}
+
+    def facts(self, workspace: Path) -> UvLock:
+        if workspace not in self._facts:
+            self._facts[workspace] = read_uv_lock(workspace / "uv.lock")
+        return self._facts[workspace]
+
+    def lock(self, request: Request) -> Lock:
+        key = (request.project, request.extras, request.groups)
+        if key not in self._locks:
+            facts = self.facts(request.project.workspace)
+            choices.check(facts, request.project, request.extras, request.groups)
+            exported = uvtool.export_pylock(*key)
+            lock = read_pylock(exported, request.project.workspace)
+            self._locks[key] = _with_versions(lock, facts)
+        return self._locks[key]
+
+    def interpreter(self, path: Path) -> Artifact:
+        """Describe the interpreter archive that was given; it is packed from where it lies."""
+        if path not in self._archives:
+            size, digest = sha256_file(path)
+            reason = "given with --python-archive, for hosts without a fitting Python"
+            self._archives[path] = Artifact(
+                "interpreter", "python", "", path.name, path.as_uri(), digest, size, (), reason
+            )
+        return self._archives[path]
+
+
+def _plan(request: Request, desk: _Desk) -> BundlePlan:
     spec = load_target(request.target)
-    lock = resolve.parse_pylock(uvtool.export_pylock(request.project, request.extras, request.groups))
-    selection = resolve.select(lock, spec, request.pythons)
-    artifacts = list(selection.sorted_artifacts())
-    obstacles = list(selection.obstacles.values())
-    tool = _uv_for(request)
+    selection = select(desk.lock(request), spec, request.pythons, request.plain_linux)
+    artifacts, obstacles = list(selection.sorted_artifacts()), list(selection.obstacles())
+    tool = uv_for(spec, request.pythons, desk.facts(REPOSITORY))
     if isinstance(tool, Obstacle):
         obstacles.append(tool)
     else:
         artifacts.append(tool)
     if request.python_archive is not None:
-        artifacts.append(_interpreter(request.python_archive))
-    target = Target(spec.name, spec.os, spec.arch, spec.libc, spec.libc_min, request.pythons)
+        artifacts.append(desk.interpreter(request.python_archive))
+    newer = newer_revision(desk.facts(request.project.workspace))
     return BundlePlan(
-        request.project, request.profile, target, tuple(artifacts), selection.packages(), tuple(obstacles)
+        project=request.project,
+        profile=request.profile,
+        target=Target(spec.name, spec.os, spec.arch, spec.libc, spec.libc_min, request.pythons),
+        artifacts=tuple(artifacts),
+        packages=selection.packages(),
+        obstacles=tuple(obstacles),
+        notes=(*([newer] if newer else []), *selection.notes),
     )
 
 
-def require_servable(plan: BundlePlan) -> None:
-    """Refuse a plan that has obstacles.
-
-    Raises:
-        BuildError: naming every one of them.
-    """
-    if plan.obstacles:
-        count = len(plan.obstacles)
-        raise BuildError(
-            Text(
-                f"{plan.target.name} 대상의 번들을 만들 수 없습니다: {count}건",
-                f"the bundle for {plan.target.name} cannot be built: {count} obstacle(s)",
-            ),
-            details=[item.text() for item in plan.obstacles],
-        )
-
-
-def _uv_for(request: Request) -> Artifact | Obstacle:
+def uv_for(target: TargetSpec, pythons: Sequence[str], facts: UvLock | None = None) -> Artifact | Obstacle:
     """Select uv for the target from the builder's own lock: the version that the builder itself runs."""
-    lock = resolve.parse_pylock(uvtool.export_pylock(load_project(REPOSITORY), (), ()))
-    selection = resolve.select(lock, load_target(request.target), request.pythons[:1])
-    for item in selection.artifacts.values():
-        if item.name == "uv" and item.kind == "wheel":
-            return replace(item, kind="uv", pythons=(), reason="creates the environment on the isolated host")
-    return Obstacle(
-        "uv",
-        "",
-        Text("대상에 맞는 uv 휠이 없습니다", "no uv wheel fits the target"),
-        Text("다른 대상을 고르십시오", "choose another target"),
+    lock = facts or read_uv_lock(REPOSITORY / "uv.lock")
+    package = lock.published("uv", REPOSITORY) or LockedPackage("uv", "")
+    wheel = best_wheel(package, tags.ranks(target, pythons[0]))
+    if wheel is None or not wheel.sha256:
+        return Obstacle(
+            "uv",
+            package.version,
+            Text("대상에 맞는 uv 휠이 없습니다", "no uv wheel fits the target"),
+            Text("다른 대상을 고르십시오", "choose another target"),
+        )
+    return Artifact(
+        kind="uv",
+        name="uv",
+        version=package.version,
+        filename=wheel.filename,
+        source=wheel.url,
+        sha256=wheel.sha256,
+        size=wheel.size,
+        pythons=(),
+        reason="creates the environment on the isolated host",
     )
 
 
-def _interpreter(path: Path) -> Artifact:
-    """Describe the interpreter archive that was given; it is packed from where it lies."""
-    size, digest = sha256_file(path)
-    reason = "given with --python-archive, for hosts without a fitting Python"
-    return Artifact("interpreter", "python", "", path.name, path.as_uri(), digest, size, (), reason)
+def _with_versions(lock: Lock, facts: UvLock) -> Lock:
+    """Return the lock with the versions of its folders, which only ``uv.lock`` has."""
+    packages = (
+        replace(item, version=facts.folder_version(item.name))
+        if item.tree is not None and not item.version
+        else item
+        for item in lock.packages
+    )
+    return replace(lock, packages=tuple(packages))

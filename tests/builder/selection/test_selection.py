@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from builder import inputs
-from builder.selection import resolve
+from builder.selection.lock import Lock, read_pylock
+from builder.selection.select import Selection, select
 from builder.wheels.requirements import requirements_text
 from bundle.errors import BuildError
 
 TARGET = inputs.load_target("linux-x86_64")
 PYTHONS = ("3.11", "3.12", "3.13")
+HERE = Path("/project")
 
 
 def wheel(filename: str, digest: str = "a" * 64) -> str:
     return f'{{ url = "https://index.example/{filename}", hashes = {{ sha256 = "{digest}" }} }}'
 
 
-def lock(*packages: str, requires: str = ">=3.11") -> Any:
+def lock(*packages: str, requires: str = ">=3.11") -> Lock:
     head = f'lock-version = "1.0"\ncreated-by = "uv"\nrequires-python = "{requires}"\n'
-    return resolve.parse_pylock(head + "".join(f"[[packages]]\n{package}\n" for package in packages))
+    return read_pylock(head + "".join(f"[[packages]]\n{package}\n" for package in packages), HERE)
 
 
 def package(name: str, version: str, *wheels: str, more: str = "") -> str:
@@ -29,8 +31,8 @@ def package(name: str, version: str, *wheels: str, more: str = "") -> str:
     return f'name = "{name}"\nversion = "{version}"\n{more}\n{listed}'
 
 
-def selected(*packages: str, pythons: tuple[str, ...] = PYTHONS) -> resolve.Selection:
-    return resolve.select(lock(*packages), TARGET, pythons)
+def selected(*packages: str, pythons: tuple[str, ...] = PYTHONS) -> Selection:
+    return select(lock(*packages), TARGET, pythons)
 
 
 def test_one_abi3_wheel_serves_every_python() -> None:
@@ -68,7 +70,7 @@ def test_the_glibc_floor_decides_between_wheels() -> None:
 )
 def test_a_package_without_a_usable_file_is_an_obstacle_by_name(filename: str) -> None:
     found = selected(package("a", "1", wheel(filename)), pythons=("3.11",))
-    (obstacle,) = found.obstacles.values()
+    (obstacle,) = found.obstacles()
     assert (obstacle.package, obstacle.version) == ("a", "1")
     assert filename in obstacle.reason.en
 
@@ -82,7 +84,7 @@ def test_all_obstacles_are_reported_together() -> None:
         package("c", "3", more='vcs = { type = "git", url = "https://x/c", commit-id = "0" }'),
         pythons=("3.11",),
     )
-    assert sorted(item.package for item in found.obstacles.values()) == ["a", "b", "c"]
+    assert sorted(item.package for item in found.obstacles()) == ["a", "b", "c"]
     assert [item.name for item in found.sorted_artifacts()] == ["good"]
 
 
@@ -90,7 +92,7 @@ def test_a_package_that_the_target_does_not_need_is_no_obstacle() -> None:
     found = selected(
         package("a", "1", wheel("a-1-py3-none-win_amd64.whl"), more="marker = \"sys_platform == 'win32'\"")
     )
-    assert not found.obstacles and not found.artifacts
+    assert not found.obstacles() and not found.artifacts
 
 
 def test_an_sdist_is_taken_only_where_no_wheel_fits() -> None:
@@ -103,7 +105,7 @@ def test_an_sdist_is_taken_only_where_no_wheel_fits() -> None:
 
 def test_a_file_without_sha256_is_an_obstacle() -> None:
     weak = '{ url = "https://index.example/a-1-py3-none-any.whl", hashes = { md5 = "' + "0" * 32 + '" } }'
-    (obstacle,) = selected(package("a", "1", weak)).obstacles.values()
+    (obstacle,) = selected(package("a", "1", weak)).obstacles()
     assert "SHA-256" in obstacle.reason.en
 
 
@@ -141,10 +143,10 @@ def test_a_package_needed_by_only_some_patch_releases_is_carried() -> None:
 
 
 def test_a_python_that_the_project_excludes_is_an_obstacle() -> None:
-    found = resolve.select(
+    found = select(
         lock(package("a", "1", wheel("a-1-py3-none-any.whl")), requires=">=3.12"), TARGET, ("3.11",)
     )
-    (obstacle,) = found.obstacles.values()
+    (obstacle,) = found.obstacles()
     assert obstacle.package == "python" and obstacle.version == "3.11"
 
 
@@ -156,4 +158,4 @@ def test_local_versions_with_an_escaped_plus_keep_their_file_name() -> None:
 @pytest.mark.parametrize("text", ["not toml [", 'lock-version = "9.0"\ncreated-by = "uv"\npackages = []'])
 def test_a_lock_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(BuildError, match="cannot be understood"):
-        resolve.parse_pylock(text)
+        read_pylock(text, HERE)

@@ -1,0 +1,58 @@
+"""Marker environments of a target (PEP 508), and markers evaluated once for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from functools import cache
+
+from packaging.markers import Marker
+
+from ..inputs import TargetSpec
+
+# A bundle serves every patch release of an interpreter; a package needed at either end is carried.
+FIRST_PATCH, LAST_PATCH = "0", "99"
+
+
+class Host:
+    """One interpreter on a target: answers markers, and remembers the answers, for locks repeat them."""
+
+    def __init__(self, target: TargetSpec, python: str, patch: str) -> None:
+        self.python = python
+        self.full_version = f"{python}.{patch}"
+        self._environment: dict[str, str | Set[str]] = {
+            **target.environment,
+            "implementation_name": "cpython",
+            "implementation_version": self.full_version,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_version": "",
+            "python_version": python,
+            "python_full_version": self.full_version,
+            "extras": frozenset[str](),
+            "dependency_groups": frozenset[str](),
+        }
+        self._answers: dict[str, bool] = {}
+
+    def fits(self, marker: str) -> bool:
+        """Return whether the marker holds here; an empty one always does.
+
+        Raises:
+            InvalidMarker: it is not a marker.
+        """
+        if not marker:
+            return True
+        known = self._answers.get(marker)
+        if known is None:
+            known = _parsed(marker).evaluate(self._environment, context="lock_file")
+            self._answers[marker] = known
+        return known
+
+
+def both_ends(target: TargetSpec, python: str) -> tuple[Host, Host]:
+    """Return the first and the last patch release of the interpreter on the target."""
+    return Host(target, python, FIRST_PATCH), Host(target, python, LAST_PATCH)
+
+
+@cache
+def _parsed(marker: str) -> Marker:
+    return Marker(marker)

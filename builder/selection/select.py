@@ -1,0 +1,207 @@
+"""Select, for the target, the exact files of a lock. Pure: a lock in, artefacts and obstacles out.
+
+uv decides versions, extras and groups (`uv export`); here is what it leaves: several interpreters in one
+bundle, another host's wheel tags, files without a hash, packages with no usable file, all refusals at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.tags import Tag
+
+from bundle.manifest import Package
+from bundle.text import Text
+
+from ..inputs import TargetSpec
+from ..plan import Artifact, Obstacle
+from . import obstacles, tags
+from .environments import Host, both_ends
+from .lock import Lock, LockedFile, LockedPackage, LockedTree
+from .obstacles import Refusal
+
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_BUILT = "uv.lock; built into a wheel on the build box"
+
+
+@dataclass
+class Selection:
+    """What was selected so far, for the interpreters `wanted`; every mapping keeps the order of finding."""
+
+    wanted: tuple[str, ...]
+    artifacts: dict[tuple[str, ...], Artifact] = field(default_factory=dict)
+    pythons: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    refused: dict[tuple[str, str, str], tuple[Obstacle, list[str]]] = field(default_factory=dict)
+    notes: list[Text] = field(default_factory=list)
+
+    def packages(self) -> tuple[Package, ...]:
+        """Return the packages with the interpreters that install them, sorted."""
+        return tuple(
+            Package(name, version, tuple(used)) for (name, version), used in sorted(self.pythons.items())
+        )
+
+    def sorted_artifacts(self) -> tuple[Artifact, ...]:
+        """Return the artefacts by kind, name and file name."""
+        return tuple(
+            sorted(
+                self.artifacts.values(), key=lambda item: (item.kind, item.name, item.version, item.filename)
+            )
+        )
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """Return the obstacles by package, each with the interpreters that meet it unless all do."""
+        found = [
+            replace(item, pythons=() if len(met) == len(self.wanted) else tuple(met))
+            for item, met in self.refused.values()
+        ]
+        return tuple(sorted(found, key=lambda item: (item.package, item.version)))
+
+    def refuse(self, name: str, version: str, refusal: Refusal, python: str) -> None:
+        """Note an obstacle that `python` meets; what has one remedy is told once, in the first one's words."""
+        obstacle = Obstacle(name, version, refusal.reason, refusal.remedy)
+        _, met = self.refused.setdefault((name, version, refusal.remedy.en), (obstacle, []))
+        if python not in met:
+            met.append(python)
+
+    def take(self, key: tuple[str, ...], artifact: Artifact, python: str) -> None:
+        """Note an artefact that `python` needs."""
+        known = self.artifacts.setdefault(key, artifact)
+        if python not in known.pythons:
+            self.artifacts[key] = replace(known, pythons=(*known.pythons, python))
+        used = self.pythons.setdefault((artifact.name, artifact.version), [])
+        if python not in used:
+            used.append(python)
+
+
+def select(
+    lock: Lock, target: TargetSpec, pythons: Sequence[str], accepted: Collection[str] = ()
+) -> Selection:
+    """Select the files for every interpreter in `pythons`; problems are collected, never raised one by one.
+
+    Args:
+        lock: the project's part of its lock.
+        target: the kind of host.
+        pythons: interpreter versions, ``X.Y``.
+        accepted: names of packages whose plain ``linux_x86_64`` wheels may be carried.
+    """
+    selection = Selection(tuple(pythons))
+    for python in pythons:
+        ends = _served(lock, target, python, selection)
+        places = (tags.ranks(target, python), tags.ranks(target, python, True))
+        needed = [package for package in lock.packages if _needed(package, ends, selection)]
+        for package in _without_rivals(needed, python, selection):
+            chosen = best_wheel(package, places[package.name in accepted]) or package.sdist or package.tree
+            refusal = _take(package, chosen, python, selection)
+            if chosen is None:
+                refusal = obstacles.no_wheel(package, target, python)
+            if refusal is not None:
+                selection.refuse(package.name, package.version, refusal, python)
+    return selection
+
+
+def best_wheel(package: LockedPackage, places: Mapping[Tag, int]) -> LockedFile | None:
+    """Return the wheel with the best tag; of several, that with the highest build number."""
+    best: tuple[int, tuple[()] | tuple[int, str]] | None = None
+    found = None
+    for wheel in package.wheels:
+        place = min((places[tag] for tag in wheel.tags if tag in places), default=None)
+        if place is not None and (best is None or (-place, wheel.build) > best):
+            best, found = (-place, wheel.build), wheel
+    return found
+
+
+def _served(lock: Lock, target: TargetSpec, python: str, selection: Selection) -> list[Host]:
+    """Return the patch releases of `python` that the lock serves; of none, say why."""
+    ends = both_ends(target, python)
+    fitting = [host for host in ends if lock.requires_python.contains(host.full_version)]
+    if not fitting:
+        selection.refuse("python", python, obstacles.wrong_python(lock), python)
+        return []
+    if fitting[0] is not ends[0]:
+        selection.notes.append(
+            Text(
+                f"Python {python}은 {lock.requires_python}에 맞는 패치 버전이어야 합니다",
+                f"Python {python} has to be a patch release that fits {lock.requires_python}",
+            )
+        )
+    resolved = [host for host in fitting if not lock.environments or any(map(host.fits, lock.environments))]
+    if not resolved:
+        selection.refuse("uv.lock", "", obstacles.outside_environments(lock, target), python)
+    return resolved
+
+
+def _needed(package: LockedPackage, ends: Sequence[Host], selection: Selection) -> bool:
+    try:
+        return any(host.fits(package.marker) for host in ends)
+    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+        refusal = obstacles.bad_marker(package.marker, str(error).splitlines()[0])
+        selection.refuse(package.name, package.version, refusal, ends[0].python)
+        return False
+
+
+def _without_rivals(
+    needed: Sequence[LockedPackage], python: str, selection: Selection
+) -> list[LockedPackage]:
+    """Return the packages that come once; one interpreter cannot install two versions of the others."""
+    by_name: dict[str, list[LockedPackage]] = {}
+    for package in needed:
+        by_name.setdefault(package.name, []).append(package)
+    for name, several in by_name.items():
+        if len(several) > 1:
+            listed = sorted({f"{item.version} {item.index}".strip() for item in several})
+            selection.refuse(name, "", obstacles.rivals(listed), python)
+    return [several[0] for several in by_name.values() if len(several) == 1]
+
+
+def _take(
+    package: LockedPackage, chosen: LockedFile | LockedTree | None, python: str, selection: Selection
+) -> Refusal | None:
+    """Add what was chosen for `python`, or say why it cannot be used."""
+    if chosen is None:
+        return None
+    if "****" in chosen.url:
+        return obstacles.REDACTED
+    if isinstance(chosen, LockedTree):
+        return _take_tree(package, chosen, python, selection)
+    if not chosen.sha256 or not chosen.url:
+        return obstacles.no_hash(chosen)
+    wheel = chosen is not package.sdist
+    artifact = Artifact(
+        kind="wheel" if wheel else "sdist",
+        name=package.name,
+        version=package.version,
+        filename=chosen.filename,
+        source=chosen.url,
+        sha256=chosen.sha256,
+        size=chosen.size,
+        pythons=(),
+        reason="uv.lock" if wheel else _BUILT,
+        subdirectory=chosen.subdirectory,
+    )
+    selection.take((chosen.sha256, chosen.subdirectory), artifact, python)
+    return None
+
+
+def _take_tree(package: LockedPackage, tree: LockedTree, python: str, selection: Selection) -> Refusal | None:
+    if tree.kind not in ("git", "directory"):
+        return obstacles.not_git(tree.kind)
+    if tree.kind == "git" and not _COMMIT.fullmatch(tree.commit):
+        return obstacles.not_a_commit(tree.commit)
+    artifact = Artifact(
+        kind=tree.kind,
+        name=package.name,
+        version=package.version,
+        filename=tree.url.rstrip("/").rsplit("/", 1)[-1],
+        source=tree.url,
+        sha256="",
+        size=0,
+        pythons=(),
+        reason=f"{_BUILT} (editable in the project)" if tree.editable else _BUILT,
+        commit=tree.commit,
+        subdirectory=tree.subdirectory,
+    )
+    selection.take((tree.url, tree.commit, tree.subdirectory), artifact, python)
+    return None
