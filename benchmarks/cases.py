@@ -87,7 +87,7 @@ class Bench:
         script = (
             "import sys; from pathlib import Path; from builder import fetch, options, planning; from builder.cache import Cache; "
             "from builder.commands.plan import requests; "
-            "o = options.parser('en').parse_args(sys.argv[2:]); (r,) = requests(o); p = planning.make_plan(r); "
+            "o = options.parser('en').parse_args(sys.argv[2:]); (r,) = requests(o); (p,) = planning.make_plans([r]); "
             "fetch.fetch(Cache(Path(sys.argv[1])), [a for a in p.artifacts if a.kind != 'uv'], lambda n: None)"
         )
         ours = [sys.executable, "-c", script, str(cold), "plan", "--python", here]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from bundle.text import Text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MANIFESTS = REPOSITORY / "manifests"
+# Which C libraries a system may have; the macOS version is that of its own. Windows wheels have no floor.
+_LIBCS = {"linux": ("glibc", "musl"), "macos": ("macos",), "windows": ("",)}
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,30 @@ def load_target(name: str) -> TargetSpec:
     """Read ``manifests/targets/NAME.toml``.
 
     Raises:
-        UsageProblem: unknown target, or a wrong or missing key.
+        UsageProblem: unknown target, or a wrong or missing key or value.
     """
     data = read_table(MANIFESTS / "targets", name, Text("대상", "target"))
     known = {"name": str, "os": str, "arch": str, "libc": str, "libc_min": str, "environment": dict}
-    check_keys(data, known, {}, f"manifests/targets/{name}.toml")
-    return TargetSpec(**data)
+    where = f"manifests/targets/{name}.toml"
+    check_keys(data, known, {}, where)
+    markers = ("os_name", "platform_machine", "platform_system", "sys_platform")
+    check_keys(data["environment"], dict.fromkeys(markers, str), {}, f"{where} [environment]")
+    target = TargetSpec(**data)
+    if target.libc not in _LIBCS.get(target.os, ()) or bool(target.libc) != bool(
+        re.fullmatch(r"\d+\.\d+", target.libc_min)
+    ):
+        raise UsageProblem(
+            Text(
+                "대상의 os, libc, libc_min이 맞지 않습니다",
+                "os, libc and libc_min of the target do not agree",
+            ),
+            where=f"{where}: {target.os!r}, {target.libc!r}, {target.libc_min!r}",
+            hint=Text(
+                "linux는 glibc/musl, macos는 macos와 X.Y 하한, windows는 둘 다 빈 값",
+                "linux: glibc or musl, macos: macos, each with a floor X.Y; windows: both empty",
+            ),
+        )
+    return target
 
 
 def load_project(root: Path) -> ProjectSpec:

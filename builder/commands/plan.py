@@ -47,8 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     for plan in plans:
         if not options.json:
             console.result(summary.plan_text(plan, console.lang))
-    for plan in plans:
-        planning.require_servable(plan)
+    planning.require_servable(plans)
     return 0
 
 

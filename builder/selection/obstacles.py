@@ -35,31 +35,33 @@ def no_wheel(package: LockedPackage, target: TargetSpec, python: str) -> Refusal
                 "see whether the index still has this version, and lock again",
             ),
         )
+    # Where no wheel is for this interpreter, those of the others still tell what the platform lacks.
     right = [wheel for wheel in package.wheels if _for_python(wheel, python)]
-    if any(tag.platform == f"linux_{target.arch}" for wheel in right for tag in wheel.tags):
-        return plain_linux(package, right)
-    newer = _lowest_floor(right, target)
-    if newer is not None:
-        return _above_the_floor(newer, target, right)
-    if right:
+    told = right or package.wheels
+    if any(_for_platform(wheel, target) for wheel in told):
         return Refusal(
             Text(
-                f"{target.name}용 휠도 sdist도 없습니다 (있는 것: {_names(right)})",
-                f"there is no wheel for {target.name} and no sdist (has: {_names(right)})",
+                f"이 파이썬용 휠도 sdist도 없습니다 (있는 것: {_names(package.wheels)})",
+                f"there is no wheel for this Python and no sdist (has: {_names(package.wheels)})",
             ),
             Text(
-                f"{target.name}용 파일이 있는 버전을 잠그거나, 이 대상에서 빼십시오 (환경 마커)",
-                "lock a version that has one, or leave it out there with a marker",
+                "다른 버전을 잠그거나 --python 으로 다른 파이썬을 고르십시오",
+                "lock another version, or choose other interpreters with --python",
             ),
         )
+    if any(tag.platform == f"linux_{target.arch}" for wheel in told for tag in wheel.tags):
+        return plain_linux(package, told)
+    newer = _lowest_floor(told, target)
+    if newer is not None:
+        return _above_the_floor(newer, target, told)
     return Refusal(
         Text(
-            f"이 파이썬용 휠도 sdist도 없습니다 (있는 것: {_names(package.wheels)})",
-            f"there is no wheel for this Python and no sdist (has: {_names(package.wheels)})",
+            f"{target.name}용 휠도 sdist도 없습니다 (있는 것: {_names(told)})",
+            f"there is no wheel for {target.name} and no sdist (has: {_names(told)})",
         ),
         Text(
-            "다른 버전을 잠그거나 --python 으로 다른 파이썬을 고르십시오",
-            "lock another version, or choose other interpreters with --python",
+            f"{target.name}용 파일이 있는 버전을 잠그거나, 환경 마커로 이 대상에서 빼십시오",
+            f"lock a version that has one, or leave it out on {target.name} with a marker",
         ),
     )
 
@@ -182,6 +184,11 @@ def outside_environments(lock: Lock, target: TargetSpec) -> Refusal:
 def _for_python(wheel: LockedFile, python: str) -> bool:
     """Return whether the interpreter and ABI fit, whatever the platform."""
     return any(_any_platform(tag) in _interpreter_tags(python) for tag in wheel.tags)
+
+
+def _for_platform(wheel: LockedFile, target: TargetSpec) -> bool:
+    accepted = {"any", *tags.platform_tags(target)}
+    return any(tag.platform in accepted for tag in wheel.tags)
 
 
 def _any_platform(tag: Tag) -> Tag:

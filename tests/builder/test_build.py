@@ -18,8 +18,8 @@ import uv
 
 from builder import cli, inputs, planning, uvtool
 from builder.cache import Cache
+from builder.plan import Artifact
 from builder.sealing import keys
-from builder.selection import resolve
 from bundle import verify
 from bundle.errors import BuildError
 from bundle.hashing import sha256_file
@@ -34,9 +34,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 def uv_in_cache(cache: Cache) -> None:
     """Put uv for the target into the cache: the loopback index does not publish it."""
-    lock = resolve.parse_pylock(uvtool.export_pylock(inputs.load_project(inputs.REPOSITORY), (), ()))
-    selection = resolve.select(lock, inputs.load_target("linux-x86_64"), ("3.11",))
-    (item,) = [found for found in selection.artifacts.values() if found.name == "uv"]
+    item = planning.uv_for(inputs.load_target("linux-x86_64"), ("3.11",))
+    assert isinstance(item, Artifact)
     scratch = cache.root / "work" / "uv"
     shutil.copyfile(uv.find_uv_bin(), scratch)
     digest = sha256_file(scratch)[1]
@@ -257,7 +256,7 @@ def test_a_fault_of_ours_has_its_own_exit_code_and_no_traceback(
     def broken(request: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(planning, "make_plan", broken)
+    monkeypatch.setattr(planning, "make_plans", broken)
     code, _, err = run("plan")
     assert code == 70 and "ZeroDivisionError: planted" in err and "Traceback" not in err
 
