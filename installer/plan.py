@@ -115,15 +115,14 @@ def _action(state: InstallationState, generation: str, work: bool) -> str:
 
 def _build_steps(manifest: Manifest, archive: Optional[FileEntry]) -> list[PlannedStep]:
     wheels = sum(entry.size for entry in manifest.of_kind("wheel"))
-    files = sum(
-        entry.size for entry in manifest.of_kind("source", "config", "installer", "validator", "model")
-    )
+    files = sum(entry.size for entry in manifest.files if destination(entry) is not None)
     unpacked = max(manifest.installed_bytes, wheels)
     steps = [PlannedStep("generation", Text("새 릴리스 폴더", "new release folder"))]
     if archive is not None:
         # A python-build-standalone archive unpacks to about three times its size.
         steps.append(PlannedStep("interpreter", Text("파이썬 풀기", "unpack Python"), 3 * archive.size))
-    uv = sum(entry.size for entry in manifest.of_kind("uv"))
+    # The wheel is copied, and what is in it is about two and a half times its size.
+    uv = 4 * sum(entry.size for entry in manifest.of_kind("uv"))
     steps.append(
         PlannedStep("environment", Text("가상 환경 만들기", "make the virtual environment"), unpacked + uv)
     )
@@ -199,7 +198,7 @@ def destination(entry: FileEntry) -> Optional[PurePosixPath]:
         return PurePosixPath("source") / inner
     if entry.kind == "config":
         return PurePosixPath("config.default") / PurePosixPath(*path.parts[2:] or [path.name])
-    if entry.kind in ("installer", "validator"):
+    if entry.kind in ("installer", "validator", "advisories"):
         return PurePosixPath("tools") / path
     if entry.kind == "model":
         return PurePosixPath("models") / inner

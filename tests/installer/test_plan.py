@@ -142,6 +142,7 @@ def test_a_service_user_needs_an_interpreter_it_can_reach() -> None:
         ("07_Models/bge-m3/model.onnx", "model", "models/bge-m3/model.onnx"),
         ("02_Dependencies/wheels/a.whl", "wheel", None),
         ("05_Documentation/a.md", "document", None),
+        ("05_Documentation/advisories.json", "advisories", "tools/05_Documentation/advisories.json"),
     ),
 )
 def test_each_kind_of_file_has_its_place(path: str, kind: str, expected: str | None) -> None:
