@@ -11,7 +11,20 @@ from datetime import date
 
 from bundle.advisories import Advisory, AuditReport, Pinned, Severity, Unknown
 
-__all__ = ["Advisory", "AuditReport", "Pinned", "Severity", "Unknown", "Verdict", "Waived", "Waiver"]
+__all__ = [
+    "LEVELS",
+    "Advisory",
+    "AuditReport",
+    "Pinned",
+    "Severity",
+    "Unknown",
+    "Verdict",
+    "Waived",
+    "Waiver",
+]
+
+# What a policy may fail on, worst first; ``none`` fails on nothing.
+LEVELS = ("critical", "high", "medium", "low", "none")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from ..findings import Advisory, Pinned, Unknown
 
+# Where OSV answers queries; its records lie beside it, under ``/v1/vulns/``.
+OSV_URL = "https://api.osv.dev/v1/query"
+
 
 @dataclass(frozen=True)
 class Answer:

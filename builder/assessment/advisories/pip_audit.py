@@ -8,7 +8,7 @@ code 1 means findings as well as no network. So the verdict is ours (docs/adr/00
   not believed when it names none for others, and nothing else is asked of it;
 - a package is answered only by an entry of the JSON with its name, its version and a list;
 - what pip-audit skipped, and what it warned of leaving out, is unknown, with the reason;
-- one package whose answer is broken ends a whole run of pip-audit, so such a run is repeated in halves until
+- one package whose answer is broken ends a whole run of pip-audit, so such a run is repeated in pieces until
   only that package is left unknown.
 """
 
@@ -32,9 +32,8 @@ from bundle.advisories import IDENTIFIER, VERSION, clean_line
 from ..findings import Advisory, Pinned, Severity, Unknown
 from . import records
 from .children import Ended, child_environment, run_all
-from .interface import Answer, lots, nobody
+from .interface import OSV_URL, Answer, lots, nobody
 
-DEFAULT_OSV_URL = "https://api.osv.dev/v1/query"
 # Has had advisories since 2014, in every database of Python advisories.
 CONTROL = Pinned("jinja2", "2.4.1")
 # Seconds: one connection; the control; everything, with so much more for each package.
@@ -43,6 +42,8 @@ CONTROL_S = 10.0
 LIMIT_S = 20.0
 PER_PACKAGE_S = 0.2
 BATCH = 40
+# A run that failed is repeated in so many pieces: two rounds from a batch to the one package at fault.
+PIECES = 8
 _WARNING = "WARNING:pip_audit._service"
 
 
@@ -51,7 +52,7 @@ class PipAudit:
     """pip-audit asking PyPI (``pypi``) or OSV (``osv``)."""
 
     service: str = "pypi"
-    osv_url: str = DEFAULT_OSV_URL
+    osv_url: str = OSV_URL
     control_s: float = CONTROL_S
     limit_s: float = LIMIT_S
 
@@ -78,13 +79,14 @@ class PipAudit:
             again: list[tuple[Pinned, ...]] = []
             for batch, reply in zip(waiting, replies, strict=True):
                 if reply.doubtful and len(batch) > 1 and time.monotonic() < deadline:
-                    again += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+                    again += lots(batch, -(-len(batch) // PIECES))
                 else:
                     answers.append(_answer(batch, reply))
             waiting = again
-        rated = records.rate([found for item in answers for found in item.advisories], self.osv_url)
+        found = [advisory for item in answers for advisory in item.advisories]
+        rated, complete = records.rate(found, self.osv_url)
         unknown = tuple(missing for item in answers for missing in item.unknown)
-        return Answer(rated, unknown, all(item.settled for item in answers))
+        return Answer(rated, unknown, complete and all(item.settled for item in answers))
 
     def _distrust(self, work: Path) -> str:
         """Return why the service's "nothing found" would mean nothing; empty if it can be believed."""

@@ -34,25 +34,29 @@ _WORDS = {
 }
 
 
-def rate(advisories: Sequence[Advisory], osv_url: str, limit_s: float = LIMIT_S) -> tuple[Advisory, ...]:
-    """Return the advisories with the severity that OSV's records give; `osv_url` is that of its queries."""
+def rate(
+    advisories: Sequence[Advisory], osv_url: str, limit_s: float = LIMIT_S
+) -> tuple[tuple[Advisory, ...], bool]:
+    """Return the advisories with the severity that OSV's records give, and whether the records could be read.
+
+    `osv_url` is that of OSV's queries.
+    """
     if not advisories:
-        return ()
+        return (), True
     import httpx
 
     from ... import network
 
-    known: dict[str, Severity] = {}
     distinct = {item.id: item for item in advisories}
     with httpx.Client(timeout=TIMEOUT_S, verify=network.tls_context(), follow_redirects=True) as client:
         records = _Records(client, osv_url.removesuffix("/query"), time.monotonic() + limit_s)
         with ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="records") as pool:
             known = dict(zip(distinct, pool.map(records.severity, distinct.values()), strict=True))
-    return tuple(replace(item, severity=known[item.id]) for item in advisories)
+    return tuple(replace(item, severity=known[item.id]) for item in advisories), not records.down
 
 
 class _Records:
-    """The records of one OSV service; after the first failed connection nobody waits for another."""
+    """The records of one OSV service; after a broken connection, or too long, nobody waits for another."""
 
     def __init__(self, client: httpx.Client, base: str, deadline: float) -> None:
         self.client = client
@@ -72,7 +76,9 @@ class _Records:
     def _record(self, name: str) -> object:
         import httpx
 
-        if self.down or time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline:
+            self.down = True
+        if self.down:
             return None
         try:
             with self.client.stream("GET", f"{self.base}/vulns/{quote(name, safe='')}") as response:
