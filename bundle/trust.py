@@ -204,7 +204,21 @@ def establish_origin(
                 where=f"{name}: {key.fingerprint}",
             )
         keys.append(key)
-    signers = who_signed(keys, anchors, now)
+    return origin_of(keys, anchors, now)
+
+
+def origin_of(
+    keys: Sequence[PublicKey],
+    anchors: Anchors,
+    now: Optional[datetime] = None,
+    namespace: str = layout.NAMESPACE,
+) -> Origin:
+    """Return what the anchors make of the keys whose signatures were found valid.
+
+    Raises:
+        SignatureError: there are anchors, and none of them knows any of the keys.
+    """
+    signers = _known(keys, anchors, now or datetime.now(timezone.utc), namespace)
     if any(signer.principal for signer in signers):
         trusted = [signer for signer in signers if signer.principal]
         return Origin("verified", signers, _verified(trusted, len(signers) - len(trusted)))
@@ -216,18 +230,9 @@ def establish_origin(
     return Origin("unverified", signers, explanation)
 
 
-def who_signed(
-    keys: Sequence[PublicKey],
-    anchors: Anchors,
-    now: Optional[datetime] = None,
-    namespace: str = layout.NAMESPACE,
+def _known(
+    keys: Sequence[PublicKey], anchors: Anchors, now: datetime, namespace: str
 ) -> Tuple[SignedBy, ...]:
-    """Return as whom the anchors know each key.
-
-    Raises:
-        SignatureError: there are anchors, and none of them knows any of the keys.
-    """
-    moment = now or datetime.now(timezone.utc)
     lines = parse_allowed_signers(anchors.allowed_signers, namespace)
     signers = []
     lapsed = []
@@ -236,7 +241,7 @@ def who_signed(
             signers.append(SignedBy(key, key.fingerprint))
             continue
         own = [line for line in lines if line.key == key]
-        names = [line.principal for line in own if line.valid_at(moment)]
+        names = [line.principal for line in own if line.valid_at(now)]
         signers.append(SignedBy(key, names[0] if names else ""))
         lapsed += [line.principal for line in own if not names]
     if anchors and not any(signer.principal for signer in signers):
