@@ -92,7 +92,7 @@ def in_parallel(
                 if isinstance(error, SpaceError):
                     raise error
                 if isinstance(error, RagTraceError):
-                    problems.append(_line(item.filename, error))
+                    problems += [_line(item.filename, error), *error.details]
                 elif error is not None:
                     raise error
         except BaseException:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from builder.options import parser as builder_parser
+from builder.wheels.catalogue import page as wheel_checks_page
 from installer.cli import parser as installer_parser
 from ragtrace.entrypoints.cli.main import make_parser as service_parser
 from recovery.cli import parser as recovery_parser
@@ -51,6 +52,7 @@ def pages() -> dict[Path, str]:
     """Return every generated page by its path."""
     made = {REFERENCE / name: help_page(title, make) for name, title, make in HELP}
     made[REFERENCE / "checks.md"] = checks_page()
+    made[REFERENCE / "wheel-checks.md"] = wheel_checks_page()
     return made
 
 
