@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -92,7 +93,12 @@ def gather(
 
 
 def libc_of_host() -> tuple[str, str]:
-    """Return the C library's kind and version: ``("glibc", "2.36")``, ``("musl", "")`` or nothing."""
+    """Return the C library's kind and version: ``("glibc", "2.36")``, ``("musl", "1.2.4")`` or nothing.
+
+    The one of macOS has the system's version: ``("macos", "14.5")``.
+    """
+    if sys.platform == "darwin":
+        return "macos", _macos_version()
     if not sys.platform.startswith("linux"):
         return "", ""
     try:
@@ -101,7 +107,30 @@ def libc_of_host() -> tuple[str, str]:
         name, version = "", ""
     if name == "glibc":
         return name, version
-    return ("musl", "") if any(Path("/lib").glob("ld-musl-*")) else ("", "")
+    for loader in sorted(Path("/lib").glob("ld-musl-*")):
+        return "musl", musl_version(loader)
+    return "", ""
+
+
+def musl_version(loader: Path) -> str:
+    """Ask musl's dynamic loader for its version; nothing where it does not tell."""
+    try:
+        answer = subprocess.run(
+            [str(loader)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=20
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(r"^Version (\d+(?:\.\d+)+)", answer.stderr.decode("utf-8", "replace"), re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _macos_version() -> str:
+    version = platform.mac_ver()[0]
+    if not version.startswith("10.16"):
+        return version
+    # A Python built for old systems is told 10.16; the kernel says what runs: Darwin 20 is macOS 11.
+    kernel = int(platform.release().split(".")[0])
+    return str(kernel - 9 if kernel < 25 else kernel + 1)
 
 
 def memory_mb() -> int:

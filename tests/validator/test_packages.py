@@ -84,6 +84,16 @@ def test_a_package_for_another_python_is_not_expected(tmp_path: Path) -> None:
     assert status(packages.installed_set, subject) is Status.PASS
 
 
+def test_of_two_versions_split_by_patch_release_either_may_be_installed(tmp_path: Path) -> None:
+    listed = tuple(Package("toy-index", version, (PYTHON,)) for version in ("1.0", "2.0", "3.0"))
+    own = Package("ragtrace", "0.1.0", (PYTHON,))
+    for index, (packages_listed, wanted) in enumerate(
+        [(listed[:2], Status.PASS), (listed[1:], Status.PASS), (listed[::2], Status.FAIL)]
+    ):
+        subject = Installation(tmp_path / str(index), packages=(own, *packages_listed)).subject()
+        assert status(packages.installed_set, subject) is wanted
+
+
 def test_an_unreadable_manifest_is_unknown(installation: Installation) -> None:
     (installation.generation / "tools" / "MANIFEST.json").write_text("{")
     assert status(packages.installed_set, installation.subject()) is Status.UNKNOWN

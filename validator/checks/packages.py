@@ -73,11 +73,11 @@ def installed_set(subject: Subject) -> Outcome:
     if subject.site_packages is None:
         return _no_venv()
     version = facts.minor(subject.venv_python_version)
-    wanted = {
-        dists.normalized(item.name): item.version
-        for item in subject.manifest.packages
-        if not version or version in item.pythons
-    }
+    # Two versions of one package for one X.Y: which of them is installed depends on the patch release.
+    wanted: Dict[str, List[str]] = {}
+    for item in subject.manifest.packages:
+        if not version or version in item.pythons:
+            wanted.setdefault(dists.normalized(item.name), []).append(item.version)
     present = {name: item.version for name, item in dists.installed(subject.site_packages).items()}
     problems = _set_problems(wanted, present)
     expected = f"{len(wanted)} packages"
@@ -90,12 +90,12 @@ def installed_set(subject: Subject) -> Outcome:
     return Outcome(Status.FAIL, what, f"{len(problems)} differences", expected, why, "reinstall")
 
 
-def _set_problems(wanted: Dict[str, str], present: Dict[str, str]) -> List[str]:
+def _set_problems(wanted: Dict[str, List[str]], present: Dict[str, str]) -> List[str]:
     problems = [f"{name} missing" for name in sorted(wanted) if name not in present]
     problems += [
-        f"{name} {present[name]} (expected {wanted[name]})"
+        f"{name} {present[name]} (expected {' or '.join(wanted[name])})"
         for name in sorted(wanted)
-        if name in present and not _same_version(present[name], wanted[name])
+        if name in present and not any(_same_version(present[name], each) for each in wanted[name])
     ]
     problems += [f"{name} not in the manifest" for name in sorted(set(present) - set(wanted) - SEEDED)]
     return problems
