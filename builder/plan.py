@@ -24,7 +24,8 @@ class Artifact:
     tell. `source` is a URL; of ``git`` the repository, of ``directory``
     a file URL, of ``model`` ``hf://owner/name@commit/file`` or a file URL. `sha256` is empty for ``git`` and
     ``directory``, whose digest is only known once the tree has been read. `commit` is git's;
-    `subdirectory` is where the project lies inside the source.
+    `subdirectory` is where the project lies inside the source. `limits` are the interpreters of which only some
+    patch releases need it, because others need another version: ``("3.11", "python_full_version < '3.11.5'")``.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Artifact:
     reason: str
     commit: str = ""
     subdirectory: str = ""
+    limits: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,14 @@ class BundlePlan:
     def of_kind(self, *kinds: str) -> tuple[Artifact, ...]:
         """Return the artefacts of the given kinds."""
         return tuple(item for item in self.artifacts if item.kind in kinds)
+
+    def limits(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Return the conditions on patch releases, by package name and version, then by interpreter."""
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for item in self.artifacts:
+            if item.limits:
+                found.setdefault((item.name, item.version), {}).update(item.limits)
+        return found
 
     def with_sizes(self, sizes: Sequence[int]) -> BundlePlan:
         """Return the plan with the sizes filled in, one for each artefact in order."""

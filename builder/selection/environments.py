@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from functools import cache
 
 from packaging.markers import Marker
@@ -10,13 +10,13 @@ from packaging.markers import Marker
 from ..inputs import TargetSpec
 
 # A bundle serves every patch release of an interpreter; a package needed at either end is carried.
-FIRST_PATCH, LAST_PATCH = "0", "99"
+FIRST_PATCH, LAST_PATCH = 0, 99
 
 
 class Host:
     """One interpreter on a target: answers markers, and remembers the answers, for locks repeat them."""
 
-    def __init__(self, target: TargetSpec, python: str, patch: str) -> None:
+    def __init__(self, target: TargetSpec, python: str, patch: int) -> None:
         self.python = python
         self.full_version = f"{python}.{patch}"
         self._environment: dict[str, str | Set[str]] = {
@@ -51,6 +51,34 @@ class Host:
 def both_ends(target: TargetSpec, python: str) -> tuple[Host, Host]:
     """Return the first and the last patch release of the interpreter on the target."""
     return Host(target, python, FIRST_PATCH), Host(target, python, LAST_PATCH)
+
+
+def patches(markers: Sequence[str], target: TargetSpec, python: str) -> list[str] | None:
+    """Return, for each marker, the condition on patch releases of `python` under which it holds.
+
+    None where they do not split the patch releases into spans that exclude one another.
+
+    Raises:
+        InvalidMarker: one is not a marker.
+    """
+    spans = []
+    every = range(FIRST_PATCH, LAST_PATCH + 1)
+    releases = [Host(target, python, patch) for patch in every]
+    for marker in markers:
+        held = [patch for patch in every if releases[patch].fits(marker)]
+        spans.append(range(held[0], held[-1] + 1) if held else range(0))
+        if list(spans[-1]) != held:
+            return None
+    taken = [patch for span in spans for patch in span]
+    if len(taken) != len(set(taken)):
+        return None
+    return [_condition(span, python) for span in spans]
+
+
+def _condition(span: range, python: str) -> str:
+    since = [f"python_full_version >= '{python}.{span.start}'"] if span.start > FIRST_PATCH else []
+    until = [f"python_full_version < '{python}.{span.stop}'"] if span.stop <= LAST_PATCH else []
+    return " and ".join([*since, *until])
 
 
 @cache

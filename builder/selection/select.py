@@ -7,8 +7,9 @@ bundle, another host's wheel tags, files without a hash, packages with no usable
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.tags import Tag
@@ -19,7 +20,7 @@ from bundle.text import Text
 from ..inputs import TargetSpec
 from ..plan import Artifact, Obstacle
 from . import obstacles, tags
-from .environments import Host, both_ends
+from .environments import Host, both_ends, patches
 from .lock import Lock, LockedFile, LockedPackage, LockedTree
 from .obstacles import Refusal
 
@@ -32,7 +33,7 @@ class Selection:
     """What was selected so far, for the interpreters `wanted`; every mapping keeps the order of finding."""
 
     wanted: tuple[str, ...]
-    artifacts: dict[tuple[str, ...], Artifact] = field(default_factory=dict)
+    artifacts: dict[tuple[str, str, str], Artifact] = field(default_factory=dict)
     pythons: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     refused: dict[tuple[str, str, str], tuple[Obstacle, list[str]]] = field(default_factory=dict)
     notes: list[Text] = field(default_factory=list)
@@ -66,12 +67,19 @@ class Selection:
         if python not in met:
             met.append(python)
 
-    def take(self, key: tuple[str, ...], artifact: Artifact, python: str) -> None:
-        """Note an artefact that `python` needs."""
-        known = self.artifacts.setdefault(key, artifact)
-        if python not in known.pythons:
-            self.artifacts[key] = replace(known, pythons=(*known.pythons, python))
+    def take(self, artifact: Artifact, python: str, limit: str) -> None:
+        """Note an artefact that `python` needs, if there is a `limit` only its patch releases that fit it."""
+        key = (artifact.sha256 or artifact.source, artifact.commit, artifact.subdirectory)
+        known = self.artifacts.get(key, artifact)
+        limits = dict(known.limits)
+        if python in known.pythons:
+            # One file under two entries: between them they need it for more than each alone.
+            limits.pop(python, None)
+        elif limit:
+            limits[python] = limit
         used = self.pythons.setdefault((artifact.name, artifact.version), [])
+        pythons = dict.fromkeys((*known.pythons, python))
+        self.artifacts[key] = replace(known, pythons=tuple(pythons), limits=tuple(limits.items()))
         if python not in used:
             used.append(python)
 
@@ -92,13 +100,16 @@ def select(
         ends = _served(lock, target, python, selection)
         places = (tags.ranks(target, python), tags.ranks(target, python, True))
         needed = [package for package in lock.packages if _needed(package, ends, selection)]
-        for package in _without_rivals(needed, python, selection):
+        for package, limit in _limited(needed, target, python, selection):
             chosen = best_wheel(package, places[package.name in accepted]) or package.sdist or package.tree
-            refusal = _take(package, chosen, python, selection)
             if chosen is None:
-                refusal = obstacles.no_wheel(package, target, python)
-            if refusal is not None:
-                selection.refuse(package.name, package.version, refusal, python)
+                found: Artifact | Refusal = obstacles.no_wheel(package, target, python)
+            else:
+                found = _artifact(package, chosen)
+            if isinstance(found, Refusal):
+                selection.refuse(package.name, package.version, found, python)
+            else:
+                selection.take(found, python, limit)
     return selection
 
 
@@ -142,34 +153,32 @@ def _needed(package: LockedPackage, ends: Sequence[Host], selection: Selection) 
         return False
 
 
-def _without_rivals(
-    needed: Sequence[LockedPackage], python: str, selection: Selection
-) -> list[LockedPackage]:
-    """Return the packages that come once; one interpreter cannot install two versions of the others."""
+def _limited(
+    needed: Sequence[LockedPackage], target: TargetSpec, python: str, selection: Selection
+) -> Iterator[tuple[LockedPackage, str]]:
+    """Yield the packages, each with the condition on patch releases that tells it from its other version."""
     by_name: dict[str, list[LockedPackage]] = {}
     for package in needed:
         by_name.setdefault(package.name, []).append(package)
     for name, several in by_name.items():
-        if len(several) > 1:
+        conditions = [""] if len(several) == 1 else patches([item.marker for item in several], target, python)
+        if conditions is None:
             listed = sorted({f"{item.version} {item.index}".strip() for item in several})
             selection.refuse(name, "", obstacles.rivals(listed), python)
-    return [several[0] for several in by_name.values() if len(several) == 1]
+        else:
+            yield from zip(several, conditions, strict=True)
 
 
-def _take(
-    package: LockedPackage, chosen: LockedFile | LockedTree | None, python: str, selection: Selection
-) -> Refusal | None:
-    """Add what was chosen for `python`, or say why it cannot be used."""
-    if chosen is None:
-        return None
+def _artifact(package: LockedPackage, chosen: LockedFile | LockedTree) -> Artifact | Refusal:
+    """Return what was chosen as an artefact, or why it cannot be used."""
     if "****" in chosen.url:
         return obstacles.REDACTED
     if isinstance(chosen, LockedTree):
-        return _take_tree(package, chosen, python, selection)
+        return _tree(package, chosen)
     if not chosen.sha256 or not chosen.url:
         return obstacles.no_hash(chosen)
     wheel = chosen is not package.sdist
-    artifact = Artifact(
+    return Artifact(
         kind="wheel" if wheel else "sdist",
         name=package.name,
         version=package.version,
@@ -181,20 +190,18 @@ def _take(
         reason="uv.lock" if wheel else _BUILT,
         subdirectory=chosen.subdirectory,
     )
-    selection.take((chosen.sha256, chosen.subdirectory), artifact, python)
-    return None
 
 
-def _take_tree(package: LockedPackage, tree: LockedTree, python: str, selection: Selection) -> Refusal | None:
+def _tree(package: LockedPackage, tree: LockedTree) -> Artifact | Refusal:
     if tree.kind not in ("git", "directory"):
         return obstacles.not_git(tree.kind)
     if tree.kind == "git" and not _COMMIT.fullmatch(tree.commit):
         return obstacles.not_a_commit(tree.commit)
-    artifact = Artifact(
+    return Artifact(
         kind=tree.kind,
         name=package.name,
         version=package.version,
-        filename=tree.url.rstrip("/").rsplit("/", 1)[-1],
+        filename=unquote(tree.url.rstrip("/").rsplit("/", 1)[-1]),
         source=tree.url,
         sha256="",
         size=0,
@@ -203,5 +210,3 @@ def _take_tree(package: LockedPackage, tree: LockedTree, python: str, selection:
         commit=tree.commit,
         subdirectory=tree.subdirectory,
     )
-    selection.take((tree.url, tree.commit, tree.subdirectory), artifact, python)
-    return None
