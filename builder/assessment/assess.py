@@ -101,7 +101,7 @@ def _digest(subject: Subject) -> str:
 def _code_digest() -> str:
     """Return one digest over what turns inputs into documents: this package, its templates, the library."""
     total = hashlib.sha256(version("cyclonedx-python-lib").encode())
-    for path in (*sorted(_HERE.glob("*.*")), MANIFESTS / "licences.toml", MANIFESTS / "targets"):
-        for file in sorted(path.glob("*.toml")) if path.is_dir() else (path,):
-            total.update(file.name.encode() + b"\0" + file.read_bytes())
+    ours = (path for path in _HERE.rglob("*") if path.suffix in (".py", ".css", ".html"))
+    for path in (*sorted(ours), MANIFESTS / "licences.toml", *sorted((MANIFESTS / "targets").glob("*.toml"))):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

@@ -71,8 +71,10 @@ def _of_cyclonedx(document: Mapping[str, Any]) -> Iterator[EmbeddedComponent]:
     waiting = _objects(document, "components")
     main = document.get("metadata", {}).get("component")
     if isinstance(main, dict):
-        # The main component is the wheel itself; only what it holds is inside.
-        waiting += _objects(main, "components")
+        # The main component is the wheel itself: what it holds is inside, save the targets of its own build.
+        itself = _text(main, "purl").partition("?")[0] or "-"
+        held = _objects(main, "components")
+        waiting += [item for item in held if _text(item, "purl").partition("?")[0] != itself]
     while waiting:
         item = waiting.pop()
         waiting += _objects(item, "components")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 _PYPI_HOSTS = ("pypi.org", "files.pythonhosted.org", "pypi.python.org")
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*)://[^\s]+", re.IGNORECASE)
@@ -52,3 +52,8 @@ def _split(url: str) -> SplitResult | None:
         return urlsplit(url)
     except ValueError:
         return None
+
+
+def as_iri(url: str) -> str:
+    """Return a URL of strangers with everything quoted that a reference must not hold."""
+    return quote(url, safe="%/:=&?~#+!$,;'@()*[]-._")

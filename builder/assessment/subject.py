@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bundle.manifest import Build, FileEntry, Model
-from bundle.text import Text
 
 from ..plan import BundlePlan
 from ..wheels.carried import CarriedWheel
 from .findings import AuditReport, Verdict
+
+if TYPE_CHECKING:
+    from ..models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,24 @@ class CarriedModel:
     """A model of the manifest with what its review needs: waivers granted and conversions made here."""
 
     model: Model
-    waivers: tuple[Text, ...] = ()
-    conversions: tuple[Text, ...] = ()
+    licence_url: str = ""
+    gated: bool = False
+    waivers: tuple[str, ...] = ()
+    conversions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model, spec: ModelSpec) -> CarriedModel:
+        """Join what the manifest says of a model with what its declaration says."""
+        return cls(
+            model,
+            spec.licence_url,
+            spec.gated,
+            tuple(f"{item.file}: {item.reason} ({item.by})" for item in spec.waivers),
+            tuple(
+                f"{item.kind} ({item.precision}): {', '.join(item.inputs)} → {', '.join(item.outputs)}"
+                for item in spec.conversions
+            ),
+        )
 
 
 @dataclass(frozen=True)
