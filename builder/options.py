@@ -108,6 +108,16 @@ def choosing(lang: str) -> argparse.ArgumentParser:
         help=text("의존성 그룹 추가", "also pack this dependency group"),
     )
     add(
+        "--accept-plain-linux",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help=text(
+            "linux 태그뿐인 휠도 담을 패키지 (대상에서 시험한 뒤)",
+            "carry this package's wheel although it is tagged plain linux (once tried on the target)",
+        ),
+    )
+    add(
         "--python-archive",
         type=Path,
         metavar="FILE",

@@ -57,6 +57,8 @@ def requests(options: argparse.Namespace) -> list[Request]:
     Raises:
         UsageProblem: a profile of another project, a malformed Python version, no such interpreter archive.
     """
+    from packaging.utils import canonicalize_name
+
     from ..inputs import load_profile, load_project
     from ..planning import Request
 
@@ -88,6 +90,7 @@ def requests(options: argparse.Namespace) -> list[Request]:
             extras=tuple(dict.fromkeys((*profile.extras, *options.extra))),
             groups=tuple(dict.fromkeys((*profile.groups, *options.group))),
             python_archive=archive.absolute() if archive else None,
+            plain_linux=tuple(sorted({str(canonicalize_name(item)) for item in options.accept_plain_linux})),
         )
         for target in dict.fromkeys(options.target or profile.targets)
     ]
