@@ -155,6 +155,22 @@ def inspect(spec: ModelSpec, files: Mapping[str, Path]) -> Inspection:
     return Inspection(tuple(found), tuple(reviews), tuple(waived))
 
 
+def code_findings(spec: ModelSpec, files: Mapping[str, Path]) -> list[Finding]:
+    """Return the code that configurations name, unless waived: what pinning can already tell of small files."""
+    found = []
+    for path, place in sorted(files.items()):
+        if format_of(path) != "json" or spec.waived(path):
+            continue
+        with place.open("rb") as stream:
+            try:
+                facts = documents.check_json(stream, place.stat().st_size, path)
+            except Malformed as error:
+                found.append(Finding(path, error.text))
+                continue
+        found += [Finding(path, reason, True) for reason in facts.code]
+    return found
+
+
 def _look(
     path: str,
     stream: BinaryIO,

@@ -23,7 +23,16 @@ MAY_IMPORT = {
     "recovery": {"bundle", "validator", "installer"},
 }
 # What the builder may use that is not the standard library: the root project's dependencies.
-BUILDER_LIBRARIES = {"cryptography", "cyclonedx", "httpx", "huggingface_hub", "packaging", "rich", "uv"}
+BUILDER_LIBRARIES = {
+    "cryptography",
+    "cyclonedx",
+    "httpx",
+    "httpx2",  # what huggingface_hub speaks with: its exceptions have to be caught
+    "huggingface_hub",
+    "packaging",
+    "rich",
+    "uv",
+}
 # psutil is used where it happens to be; nothing depends on it.
 OPTIONAL = {"validator": {"psutil"}}
 # Inside the service dependencies point inward.

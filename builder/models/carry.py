@@ -1,0 +1,135 @@
+"""Carry models: convert what has to be converted, look into every file, and stage the rest with its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bundle import layout
+from bundle.errors import BuildError
+from bundle.manifest import Model
+from bundle.text import Text
+
+from ..cache import Cache
+from ..plan import Artifact
+from ..stage import StagedFile, from_cache, staged
+from .formats import Finding, Inspection, format_of, inspect
+from .spec import ModelSpec
+
+PROVENANCE = "PROVENANCE.json"
+
+
+@dataclass(frozen=True)
+class Content:
+    """A model as it goes into the bundle: digest by path, what was converted, and what looking into it gave."""
+
+    digests: dict[str, str]
+    conversions: tuple[dict[str, Any], ...]
+    inspection: Inspection
+
+
+def stage_models(
+    specs: Sequence[ModelSpec], artifacts: Sequence[Artifact], cache: Cache
+) -> tuple[list[StagedFile], tuple[Model, ...]]:
+    """Stage every model below ``07_Models/``, from files that `fetch_models` has brought into the cache.
+
+    Raises:
+        BuildError: files that may not be carried, of all models together; or a conversion failed.
+        IntegrityError: a cached file was not what its name says.
+    """
+    files: list[StagedFile] = []
+    models: list[Model] = []
+    refused: list[Text] = []
+    for spec in sorted(specs, key=lambda item: item.name):
+        content = content_of(spec, artifacts, cache)
+        refused += [_with_name(spec, item) for item in content.inspection.findings]
+        folder = f"{layout.MODELS}/{spec.folder}"
+        files += [
+            from_cache(f"{folder}/{path}", cache, digest, "model", spec.name)
+            for path, digest in sorted(content.digests.items())
+        ]
+        record = provenance(spec, content)
+        files.append(staged(f"{folder}/{PROVENANCE}", record, "model", spec.name))
+        models.append(Model(spec.name, spec.role, folder, spec.repository, spec.commit, spec.licence))
+    if refused:
+        raise refusal(refused)
+    return files, tuple(models)
+
+
+def refusal(details: Sequence[Text]) -> BuildError:
+    """Return the error that names every file of a model that may not be carried."""
+    return BuildError(
+        Text(
+            f"반입할 수 없는 모델 파일: {len(details)}건",
+            f"{len(details)} problem(s) with files of models that may not be carried",
+        ),
+        details=details,
+        hint=Text(
+            "docs/reference/model-formats.md: 변환하거나, 다른 모델을 고르거나, 이유를 적은 waiver를 두십시오",
+            "docs/reference/model-formats.md: convert it, choose another model, or write a waiver with its reason",
+        ),
+    )
+
+
+def content_of(spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache) -> Content:
+    """Return what the bundle gets of one model, converting first; errors as of `stage_models`."""
+    digests = {
+        item.filename: item.sha256 for item in artifacts if item.kind == "model" and item.name == spec.name
+    }
+    conversions = []
+    for conversion in spec.conversions:
+        from .convert.run import convert_cached
+
+        inputs = {path: cache.path(digests[path]) for path in conversion.inputs}
+        made = convert_cached(
+            cache, conversion, inputs, digests={path: digests[path] for path in conversion.inputs}
+        )
+        digests |= {item.name: item.sha256 for item in made.files}
+        conversions.append(
+            {
+                "kind": conversion.kind,
+                "precision": conversion.precision,
+                "inputs": dict(sorted(made.inputs.items())),
+                "outputs": {item.name: item.sha256 for item in made.files},
+                "tools": made.tools,
+                "measured": made.measured,
+            }
+        )
+    carried = {path: digest for path, digest in digests.items() if _carried(spec, path)}
+    places: dict[str, Path] = {path: cache.path(digest) for path, digest in carried.items()}
+    return Content(carried, tuple(conversions), inspect(spec, places))
+
+
+def _carried(spec: ModelSpec, path: str) -> bool:
+    if not spec.carries(path):
+        return False
+    return format_of(path) != "pickle" or path not in spec.converted_inputs() or spec.waived(path)
+
+
+def provenance(spec: ModelSpec, content: Content) -> bytes:
+    """Return the record that lies beside a model: the same bytes for the same model, conversions and tools."""
+    document = {
+        "name": spec.name,
+        "role": spec.role,
+        "repository": spec.repository,
+        "commit": spec.commit,
+        "licence": spec.licence,
+        "licence_url": spec.licence_url,
+        "fetched": {item.path: item.sha256 for item in spec.pins.files} if spec.pins else {},
+        "conversions": list(content.conversions),
+        "carried": content.digests,
+        "waivers": [asdict(item) for item in spec.waivers],
+        "waived": [{"path": i.path, "reason": i.reason.en} for i in content.inspection.waived],
+        "review": [
+            {"path": i.path, "what": i.what.en, "sha256": i.sha256} for i in content.inspection.reviews
+        ],
+    }
+    return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _with_name(spec: ModelSpec, finding: Finding) -> Text:
+    line = finding.text()
+    return Text(f"{spec.name}/{line.ko}", f"{spec.name}/{line.en}")
