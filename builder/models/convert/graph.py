@@ -1,0 +1,87 @@
+"""ONNX: export with free batch and length, make the bytes repeatable, quantise. Child process only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx  # type: ignore[import-not-found]
+import torch  # type: ignore[import-not-found]
+from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-not-found]
+
+INPUTS = ("input_ids", "attention_mask")
+# The lowest that the exporter writes without conversion; every ONNX Runtime since 1.14 reads it.
+OPSET = 18
+
+
+def export(model: torch.nn.Module, outputs: Sequence[str], pad: int, place: Path, *, external: bool) -> None:
+    """Write the model as ONNX.
+
+    Args:
+        pad: the padding token's id, so the example that is traced has padding in it.
+        external: put the weights into ``place`` + ``.data``; a graph file alone ends at 2 GB.
+    """
+    ids = torch.tensor([[0, 5, 6, 7, 8, 2], [0, 5, 2, pad, pad, pad]])
+    mask = (ids != pad).long()
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
+    with torch.no_grad():
+        program = torch.onnx.export(
+            model,
+            (ids, mask),
+            dynamo=True,
+            input_names=list(INPUTS),
+            output_names=list(outputs),
+            dynamic_shapes=dict.fromkeys(INPUTS, axes),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    program.save(place, external_data=external)
+    _rewrite(place)
+
+
+def quantise(source: Path, place: Path, heads: Sequence[str], *, external: bool) -> None:
+    """Write the graph with int8 weights; activations are quantised while it runs.
+
+    The heads stay as they are: they are a thousandth of the weights and decide the sparse weights directly.
+    """
+    quantize_dynamic(
+        source,
+        place,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=_head_nodes(source, heads),
+        use_external_data_format=external,
+    )
+    _rewrite(place)
+
+
+def _head_nodes(source: Path, heads: Sequence[str]) -> list[str]:
+    """Return the names of the nodes that multiply with a head: those whose result gets its bias added."""
+    graph = onnx.load(source, load_external_data=False).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    biases = {f"{head}.bias" for head in heads}
+    found = []
+    for node in graph.node:
+        if biases & set(node.input):
+            found.append(node.name)
+            found += [makers[name].name for name in node.input if name in makers]
+    return found
+
+
+def _rewrite(place: Path) -> None:
+    """Take out what differs from machine to machine: the exporter's notes hold paths of this one."""
+    model = onnx.load(place, load_external_data=False)
+    graph = model.graph
+    for holder in (
+        model,
+        graph,
+        *graph.node,
+        *graph.initializer,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *model.functions,
+    ):
+        del holder.metadata_props[:]
+        holder.ClearField("doc_string")
+    place.write_bytes(model.SerializeToString(deterministic=True))
