@@ -33,6 +33,10 @@ BUILDER_LIBRARIES = {
     "rich",
     "uv",
 }
+# What the conversion's child process may use besides; the builder itself imports none of these modules.
+CONVERSION = ROOT / "builder/models/convert"
+CONVERSION_LIBRARIES = {"numpy", "onnx", "onnxruntime", "safetensors", "tokenizers", "torch", "transformers"}
+CONVERSION_DOOR = ("__init__", "child", "interpreter", "job", "run", "worker")
 # psutil is used where it happens to be; nothing depends on it.
 OPTIONAL = {"validator": {"psutil"}}
 # Inside the service dependencies point inward.
@@ -66,9 +70,26 @@ def test_packages_import_only_what_their_room_allows(package: str) -> None:
         f"{path.relative_to(ROOT)}: {name}"
         for path, tree in modules(ROOT / package)
         for name in imported(tree)
-        if name.split(".")[0] not in sys.stdlib_module_names | allowed
+        if name.split(".")[0]
+        not in sys.stdlib_module_names | allowed | (CONVERSION_LIBRARIES if _in_child(path) else set())
     ]
     assert not wrong
+
+
+def _in_child(path: Path) -> bool:
+    return path.parent == CONVERSION and path.stem not in CONVERSION_DOOR
+
+
+def test_the_conversions_door_imports_none_of_its_child_at_the_top() -> None:
+    for name in CONVERSION_DOOR:
+        tree = ast.parse((CONVERSION / f"{name}.py").read_text(encoding="utf-8"))
+        taken = [
+            alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.level == 1
+            for alias in ([ast.alias(node.module)] if node.module else node.names)
+        ]
+        assert set(taken) <= {*CONVERSION_DOOR}, name
 
 
 def test_only_the_bootstrap_of_the_builder_avoids_libraries() -> None:
