@@ -9,8 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundle import checksums, verify
+from builder.sealing.signing import SigningKey
+from bundle import checksums, sshsig, verify
 from bundle.errors import IntegrityError, PolicyError, RagTraceError, SignatureError
 from bundle.trust import Anchors
 from tests.support.trees import FILES, write_tree
@@ -161,3 +163,83 @@ def test_checksums_cover_every_other_file(tmp_path: Path) -> None:
     listed = {line.split("  ", 1)[1] for line in lines}
     assert listed == {*FILES, "MANIFEST.json", "MANIFEST.json.sig"}
     assert checksums.checksum_lines([("b", "2"), ("a", "1")]) == b"1  a\n2  b\n"
+
+
+def with_further(root: Path, *, count: int = 1) -> tuple[SigningKey, list[SigningKey]]:
+    """Write a bundle and sign its manifest once more by `count` other keys."""
+    key = write_tree(root)
+    others = [SigningKey(Ed25519PrivateKey.generate(), f"reviewer-{number}") for number in range(count)]
+    for number, other in enumerate(others, 2):
+        (root / f"MANIFEST.json.{number}.sig").write_bytes(other.sign((root / "MANIFEST.json").read_bytes()))
+    return key, others
+
+
+def test_a_signature_added_later_leaves_the_bundle_intact(tmp_path: Path) -> None:
+    key, (other,) = with_further(tmp_path)
+    found = verify.open_bundle(tmp_path, Anchors(key.allowed_signers() + other.allowed_signers(), (), 2))
+    assert [item.principal for item in found.origin.trusted] == ["tests", "reviewer-0"]
+    assert len(found.signatures) == 2
+
+
+def test_the_first_signature_is_where_stock_tools_look_for_it(tmp_path: Path) -> None:
+    key, _ = with_further(tmp_path, count=7)
+    assert (
+        sshsig.verify(
+            (tmp_path / "MANIFEST.json").read_bytes(), (tmp_path / "MANIFEST.json.sig").read_bytes()
+        )
+        == key.public
+    )
+    assert len(opened(tmp_path).signatures) == 8
+
+
+@pytest.mark.parametrize(
+    "name", ["MANIFEST.json.3.sig", "MANIFEST.json.9.sig", "MANIFEST.json.02.sig", "manifest.json.2.SIG"]
+)
+def test_a_signature_under_another_name_than_the_next_is_an_undeclared_file(
+    tmp_path: Path, name: str
+) -> None:
+    with_further(tmp_path)
+    os.rename(tmp_path / "MANIFEST.json.2.sig", tmp_path / name)
+    with pytest.raises(IntegrityError) as caught:
+        opened(tmp_path)
+    assert f"undeclared file: {name}" in caught.value.render("en")
+
+
+@pytest.mark.parametrize("spoil", [flip, lambda path: path.write_bytes(b"")])
+def test_a_broken_further_signature_is_refused_however_good_the_first(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    key, _ = with_further(tmp_path)
+    spoil(tmp_path / "MANIFEST.json.2.sig")
+    with pytest.raises(SignatureError) as caught:
+        verify.open_bundle(tmp_path, Anchors(key.allowed_signers()))
+    assert "MANIFEST.json.2.sig" in caught.value.where
+
+
+def test_a_further_signature_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    write_tree(tmp_path)
+    os.mkfifo(tmp_path / "MANIFEST.json.2.sig")
+    with pytest.raises(IntegrityError, match="not a regular file"):
+        opened(tmp_path)
+
+
+def test_fewer_trusted_signers_than_required_are_refused_by_policy(tmp_path: Path) -> None:
+    key, (other,) = with_further(tmp_path)
+    with pytest.raises(PolicyError, match="1 of 2") as caught:
+        verify.open_bundle(tmp_path, Anchors(key.allowed_signers(), (), 2))
+    assert caught.value.exit_code == 11
+    with pytest.raises(PolicyError, match="0 of 2"):
+        verify.open_bundle(tmp_path, Anchors("", (), 2), allow_unverified_origin=True)
+    (tmp_path / "MANIFEST.json.2.sig").unlink()
+    both = Anchors(key.allowed_signers() + other.allowed_signers(), (), 2)
+    with pytest.raises(PolicyError, match="1 of 2"):
+        verify.open_bundle(tmp_path, both)
+
+
+def test_a_clock_before_the_bundles_making_is_told(tmp_path: Path) -> None:
+    write_tree(tmp_path, expires="2026-12-01T00:00:00Z")
+    early = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    manifest = opened(tmp_path, now=early).manifest
+    warning = verify.clock_warning(manifest, early)
+    assert warning is not None and "2026-11-01" in warning.en and manifest.created in warning.ko
+    assert verify.clock_warning(manifest, datetime(2026, 11, 20, tzinfo=timezone.utc)) is None
