@@ -15,6 +15,8 @@ FOLDERS = (PREREQUISITES, DEPENDENCIES, SOURCE, SCRIPTS, DOCUMENTATION, VERIFICA
 MANIFEST = "MANIFEST.json"
 SIGNATURE = "MANIFEST.json.sig"
 CHECKSUMS = "checksums.sha256"
+# Only in a partial bundle's archive, never in a bundle.
+DELTA = "DELTA.json"
 METADATA = (MANIFEST, SIGNATURE, CHECKSUMS)
 # The first signature, and the further ones that a bundle may have: numbered without a gap, each over the
 # manifest. More signers than this are not a policy, they are a mistake.
@@ -23,6 +25,7 @@ SIGNATURES = (SIGNATURE, *(f"{MANIFEST}.{number}.sig" for number in range(2, 9))
 # The SSHSIG namespace: a signature made for another purpose with the same key is refused.
 NAMESPACE = "ragtrace-bundle@v1"
 PROVENANCE_NAMESPACE = "ragtrace-provenance@v1"
+VOLUMES_NAMESPACE = "ragtrace-volumes@v1"
 PRODUCT = "ragtrace-enterprise"
 
 

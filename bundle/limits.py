@@ -22,5 +22,10 @@ PATH_DEPTH = 32
 CHUNK_BYTES = 1024 * 1024
 # uv unpacks to about 40 MB on Linux, 70 MB elsewhere.
 TOOL_BYTES = 256 * 1024 * 1024
+# Pax records of one file: its path, in UTF-8, and its size.
+PAX_BYTES = 4 * 1024
+# The index of the largest sensible set: 1,000 volumes at about 150 bytes each.
+INDEX_BYTES = 1024 * 1024
+VOLUMES = 999
 # Hashing threads: more than cores does not help, more than this only seeks.
 HASH_THREADS = 16

@@ -14,6 +14,7 @@ from bundle.hashing import copy_hashed
 from bundle.manifest import FileEntry
 from bundle.text import Text
 from bundle.verify import VerifiedBundle
+from bundle.wheelscript import take_script, uv_name
 
 from .children import minimal_environment, run_tied, tail
 from .filesystem import make_directory, remove_file, remove_tree
@@ -63,14 +64,14 @@ def build(
 ) -> None:
     """Make `generation/venv` and install exactly what the requirements list.
 
-    uv and the requirements are first copied to `scratch`, hashed on the way: what runs is what was
-    verified, also from a medium mounted noexec. uv's cache lies there too, on the same file system, so
+    uv's wheel and the requirements are first copied to `scratch`, hashed on the way, and uv is taken out of
+    that copy: what runs is what was verified, also from a medium mounted noexec. uv's cache lies there too, on the same file system, so
     that files are unpacked once and linked; it is removed with the scratch folder.
 
     Raises:
         RestoredError: uv failed; its last lines are in the details.
     """
-    uv = bring(bundle, next(iter(bundle.manifest.of_kind("uv"))), scratch / "uv", 0o755)
+    uv = bring_uv(bundle, scratch)
     listed = bring(bundle, requirements_of(bundle), scratch / "requirements.txt", 0o644)
     venv = generation / "venv"
     common = ["--quiet", "--offline", "--no-config", "--no-progress"]
@@ -90,6 +91,25 @@ def build(
     remove_file(venv / ".lock")
     for packages in site_packages(venv):
         (packages / STARTUP_NAME).write_text(STARTUP, encoding="ascii")
+
+
+def bring_uv(bundle: VerifiedBundle, scratch: Path) -> Path:
+    """Bring the bundle's uv to `scratch`, executable, and return it.
+
+    Raises:
+        IntegrityError: the bundle carries none, its bytes are not those of the manifest, or its wheel is damaged.
+    """
+    entry = next(iter(bundle.manifest.of_kind("uv")), None)
+    if entry is None:
+        raise IntegrityError(
+            Text("번들에 uv가 없습니다", "the bundle carries no uv"), where=layout.PREREQUISITES
+        )
+    place = scratch / uv_name()
+    if not entry.path.endswith(".whl"):
+        # Bundles of the first releases carry the program itself.
+        return bring(bundle, entry, place, 0o755)
+    take_script(bring(bundle, entry, scratch / "uv.whl", 0o644), place.name, place)
+    return place
 
 
 def bring(bundle: VerifiedBundle, entry: FileEntry, destination: Path, mode: int) -> Path:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bundle import atomic
-from bundle.archive import ArchiveWriter
-from bundle.errors import IntegrityError, SpaceError
-from bundle.hashing import sha256_bytes
-from bundle.text import Text
+from bundle.volumes import ARCHIVE_SUFFIX
 
 from ..cache import Cache
 from ..sealing.seal import Seal
 from ..sealing.signing import Signer, allowed_signers
 from ..stage import StagedFile
-
-# Copied, not compressed: they are compressed already, or hardly get smaller for the time it takes.
-_STORED_KINDS = ("wheel", "model", "interpreter", "uv")
-
-
-@dataclass(frozen=True)
-class PackedArchive:
-    """An archive on disk, its size in bytes and SHA-256."""
-
-    path: Path
-    size: int
-    sha256: str
+from . import output as out
+from .output import Load, Packed
 
 
 def write_archive(
@@ -40,30 +24,28 @@ def write_archive(
     epoch: int,
     cache: Cache,
     on_bytes: Callable[[int], None],
-) -> PackedArchive:
+) -> Packed:
     """Write ``<stem>.tar.gz`` and ``<stem>.tar.gz.sha256`` into `output`; whole, or not at all.
 
     Raises:
         IntegrityError: a cached file is not what its name says; it is removed from the cache.
         SpaceError: the output cannot be written.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{stem}.", suffix=".partial", dir=output)
-    except OSError as error:
-        raise _cannot_write(output, error) from error
-    try:
-        with open(descriptor, "wb", buffering=0) as stream:
-            size, digest = _write(ArchiveWriter(stream, stem, epoch), files, sealed, cache, on_bytes)
-        os.chmod(temporary, 0o644)
-        archive = output / f"{stem}.tar.gz"
-        os.replace(temporary, archive)
-        atomic.write_atomic(output / f"{archive.name}.sha256", f"{digest}  {archive.name}\n".encode())
-    except OSError as error:
-        raise _cannot_write(output, error) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return PackedArchive(archive, size, digest)
+    return write_whole(output, stem, whole_load(stem, files, sealed, epoch), cache, on_bytes)
+
+
+def whole_load(stem: str, files: Sequence[StagedFile], sealed: Seal, epoch: int) -> Load:
+    """Return what the archive of a whole bundle holds."""
+    return Load(stem, sealed.files(), files, epoch)
+
+
+def write_whole(output: Path, stem: str, load: Load, cache: Cache, on_bytes: Callable[[int], None]) -> Packed:
+    """Write a load as one archive and its checksum file; errors as of `write_archive`."""
+    archive = output / (stem + ARCHIVE_SUFFIX)
+    with out.whole_or_nothing(output, archive.name) as begin:
+        size, digest = out.stream(begin(archive.name).stream, load, cache, on_bytes)
+        begin(f"{archive.name}.sha256").stream.write(f"{digest}  {archive.name}\n".encode())
+    return Packed((archive,), size, digest)
 
 
 def write_allowed_signers(output: Path, keys: Sequence[Signer]) -> Path:
@@ -71,43 +53,3 @@ def write_allowed_signers(output: Path, keys: Sequence[Signer]) -> Path:
     place = output / "allowed_signers"
     atomic.write_atomic(place, allowed_signers(keys).encode("utf-8"))
     return place
-
-
-def _write(
-    writer: ArchiveWriter,
-    files: Sequence[StagedFile],
-    sealed: Seal,
-    cache: Cache,
-    on_bytes: Callable[[int], None],
-) -> tuple[int, str]:
-    try:
-        # The manifest first: a reader of the stream knows what to expect before the first large file.
-        for name, data in sealed.files():
-            writer.add(name, data, len(data), sha256_bytes(data), 0o644, store=False)
-        for item in files:
-            _add(writer, item, cache, on_bytes)
-        return writer.close()
-    finally:
-        writer.abandon()
-
-
-def _add(writer: ArchiveWriter, item: StagedFile, cache: Cache, on_bytes: Callable[[int], None]) -> None:
-    entry = item.entry
-    store = entry.kind in _STORED_KINDS
-    try:
-        writer.add(
-            entry.path, item.source, entry.size, entry.sha256, entry.mode, store=store, on_bytes=on_bytes
-        )
-    except IntegrityError as error:
-        if isinstance(item.source, Path) and cache.root in item.source.parents:
-            raise cache.poisoned(entry.sha256, f"{entry.path} ({item.source})") from error
-        raise
-
-
-def _cannot_write(output: Path, error: OSError) -> SpaceError:
-    return SpaceError(
-        Text("결과를 쓸 수 없습니다", "the output cannot be written"),
-        where=f"{output}: {error}",
-        state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
-        hint=Text("공간을 비우거나 다른 --output-dir를 쓰십시오", "free space, or use another --output-dir"),
-    )

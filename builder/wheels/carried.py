@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -57,7 +57,7 @@ def stage_wheels(
         for wheel in wheels
     ]
     lines = checksums.checksum_lines((f"wheels/{wheel.filename}", wheel.sha256) for wheel in wheels)
-    pins = requirements_text([*wheels, project], plan.target.pythons).encode("utf-8")
+    pins = requirements_text([*wheels, project], plan.target.pythons, plan.limits()).encode("utf-8")
     name = f"{layout.DEPENDENCIES}/requirements-{plan.target.name}.txt"
     return [
         *files,
@@ -81,12 +81,10 @@ def installed_bytes(plan: BundlePlan, wheels: Sequence[CarriedWheel], own: Built
 
 
 def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
-    """Stage the uv binary, taken out of its wheel, and the interpreter archive if one was given."""
+    """Stage uv's wheel as its index publishes it, and the interpreter archive if one was given."""
     (tool,) = plan.of_kind("uv")
-    name = "uv.exe" if plan.target.os == "windows" else "uv"
-    digest = wheelfile.script_in_cache(cache, tool.sha256, name)
-    binary = stage.from_cache(f"{layout.PREREQUISITES}/{name}", cache, digest, "uv", f"uv {tool.version}")
-    files = [StagedFile(replace(binary.entry, mode=0o755), binary.source)]
+    place = f"{layout.PREREQUISITES}/{tool.filename}"
+    files = [stage.from_cache(place, cache, tool.sha256, "uv", f"uv {tool.version}")]
     for item in plan.of_kind("interpreter"):
         entry = FileEntry(
             f"{layout.PREREQUISITES}/{item.filename}", item.size, item.sha256, 0o644, "interpreter", "python"

@@ -14,36 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import uv
 
 from builder import cli, inputs, planning, uvtool
 from builder.cache import Cache
-from builder.plan import Artifact
 from builder.sealing import keys
 from bundle import verify
 from bundle.errors import BuildError
-from bundle.hashing import sha256_file
 from bundle.text import Text
 from bundle.trust import Anchors
 from tests.builder.conftest import ALPHA, BETA
+from tests.support import carried_uv
 from tests.support.index import Index
 from tests.support.wheels import wheel_bytes
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-def uv_in_cache(cache: Cache) -> None:
-    """Put uv for the target into the cache: the loopback index does not publish it."""
-    item = planning.uv_for(inputs.load_target("linux-x86_64"), ("3.11",))
-    assert isinstance(item, Artifact)
-    scratch = cache.root / "work" / "uv"
-    shutil.copyfile(uv.find_uv_bin(), scratch)
-    digest = sha256_file(scratch)[1]
-    cache.admit(scratch, digest)
-    place = cache.path(item.sha256)
-    place.parent.mkdir(exist_ok=True)
-    place.touch()
-    cache.remember_built(f"script-uv-{item.sha256}", {"sha256": digest})
 
 
 @pytest.fixture
@@ -54,7 +38,8 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
     monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "cache"))
-    uv_in_cache(Cache(tmp_path / "cache"))
+    monkeypatch.setattr(planning, "uv_for", carried_uv.uv_for)
+    carried_uv.in_cache(Cache(tmp_path / "cache"))
 
     def call(*words: str) -> tuple[int, str, str]:
         arguments = [*words, "--project-root", str(project.root)]
@@ -89,7 +74,7 @@ def test_a_built_archive_verifies_and_holds_exactly_the_locked_files(run: Run, t
         *(f"gamma-3.0-cp31{n}-cp31{n}-manylinux_2_17_x86_64.whl" for n in (1, 2, 3)),
     ]
     assert (root / "03_Source/sample-1.0.0-py3-none-any.whl").is_file()
-    assert os.access(root / "01_Prerequisites/uv", os.X_OK)
+    assert (root / "01_Prerequisites" / carried_uv.FILENAME).read_bytes() == carried_uv.data()
     for name in (
         "04_Scripts/install.py",
         "04_Scripts/installer/cli.py",
@@ -109,7 +94,7 @@ def test_identical_inputs_give_identical_bytes_with_a_cold_cache_another_clock_a
     monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "second"))
     monkeypatch.setenv("TZ", "Asia/Seoul")
     time.tzset()
-    uv_in_cache(Cache(tmp_path / "second"))
+    carried_uv.in_cache(Cache(tmp_path / "second"))
     previous = os.umask(0o077)
     try:
         second = json.loads(run("build", "--json")[1].splitlines()[-1])
@@ -228,7 +213,15 @@ def test_a_killed_download_is_resumed_by_a_new_process(
     cache = Cache(tmp_path / "cache")
     cache.partial(digest).write_bytes(index.files[ALPHA][:50])
     environment = {**os.environ, "RAGTRACE_CACHE_DIR": str(cache.root)}
-    command = [sys.executable, "-m", "builder", "build", "--quiet", "--project-root", str(project.root)]
+    command = [
+        sys.executable,
+        "-c",
+        carried_uv.BUILDER,
+        "build",
+        "--quiet",
+        "--project-root",
+        str(project.root),
+    ]
     done = subprocess.run(
         [*command, "--output-dir", str(tmp_path / "out")],
         cwd=inputs.REPOSITORY, env=environment, capture_output=True, text=True, check=False,

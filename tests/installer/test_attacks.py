@@ -45,7 +45,7 @@ def test_a_changed_byte_in_any_file_is_refused(site: Site, bundle_for: Make) -> 
         good = path.read_bytes()
         changed = bytearray(good or b"x")
         changed[len(changed) // 2] ^= 1
-        # The uv of the bundle is a hard link to the real one: replace, never write into it.
+        # The uv of the bundle is a hard link to one that all tests share: replace, never write into it.
         path.unlink()
         path.write_bytes(bytes(changed))
         refused(site.install(bundle), 10, site)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.wheels import wheel_bytes
 from tests.validator.fakes import Installation, run, status
 from validator.checks import tools
 from validator.model import Status
@@ -34,6 +35,19 @@ def test_uv_without_an_execute_bit_is_tried_as_a_copy(tmp_path: Path) -> None:
 )
 def test_uv_that_does_not_start_fails(tmp_path: Path, script: str) -> None:
     assert status(tools.uv_runs, bundle_with_uv(tmp_path, script)) is Status.FAIL
+
+
+def test_uv_in_its_wheel_is_taken_out_and_started(tmp_path: Path) -> None:
+    subject = bundle_with_uv(tmp_path, "unused")
+    folder = tmp_path / "bundle" / "01_Prerequisites"
+    (folder / "uv").unlink()
+    scripts = {"uv-9.9.data/scripts/uv": "#!/bin/sh\necho uv 9.9\n"}
+    (folder / "uv-9.9-py3-none-any.whl").write_bytes(wheel_bytes("uv", "9.9", scripts))
+    assert status(tools.uv_runs, subject) is Status.PASS
+    (folder / "uv-9.9-py3-none-any.whl").write_bytes(wheel_bytes("uv", "9.9"))
+    assert status(tools.uv_runs, subject) is Status.FAIL
+    (folder / "uv-9.9-py3-none-any.whl").write_bytes(b"not a wheel")
+    assert status(tools.uv_runs, subject) is Status.FAIL
 
 
 def test_without_a_bundle_uv_is_skipped(installation: Installation) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
 from bundle import layout
+from bundle.errors import IntegrityError
 from bundle.text import Text
+from bundle.wheelscript import take_script, uv_name
 from validator.host import commands
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
 from validator.subject import Subject, Unreadable, read_limited
@@ -19,13 +20,15 @@ TOOLS = Category.TOOLS
 
 
 def _uv_places(subject: Subject) -> Iterator[Path]:
-    name = "uv.exe" if sys.platform == "win32" else "uv"
+    name = uv_name()
     folders = [subject.bundle]
     if subject.generation is not None:
         folders += [subject.generation / "tools", subject.generation]
     for folder in folders:
         if folder is not None and (folder / layout.PREREQUISITES / name).is_file():
             yield folder / layout.PREREQUISITES / name
+        if folder is not None:
+            yield from sorted((folder / layout.PREREQUISITES).glob("uv-*.whl"))
     if subject.generation is not None and (subject.generation / "venv" / "bin" / name).is_file():
         yield subject.generation / "venv" / "bin" / name
 
@@ -41,7 +44,10 @@ def uv_runs(subject: Subject) -> Outcome:
                 "uv lies in the bundle: it is checked when --bundle names one",
             )
         )
-    done = _start_tool(place)
+    try:
+        done = _start_tool(place)
+    except IntegrityError as error:
+        done = commands.Finished(-1, "", error.summary.en)
     if done.code == 0 and done.output.startswith("uv "):
         return passed(Text("실행됩니다", "it runs"), measured=done.output.strip(), expected=str(place))
     return Outcome(
@@ -55,16 +61,22 @@ def uv_runs(subject: Subject) -> Outcome:
 
 
 def _start_tool(place: Path) -> commands.Finished:
-    """Run ``--version``; a medium without execute bits (USB, DVD) is no fault: then a copy is tried."""
+    """Run ``--version``; a medium without execute bits (USB, DVD) is no fault: then a copy is tried.
+
+    Of a wheel, the program in it is run.
+    """
     environment = {"PATH": os.defpath, "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
-    if os.access(place, os.X_OK):
+    if place.suffix != ".whl" and os.access(place, os.X_OK):
         done = commands.run([str(place), "--version"], timeout_s=8, environment=environment)
         if done.code != -1:
             return done
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / place.name
-        shutil.copyfile(place, copy)
-        copy.chmod(0o700)
+        copy = Path(folder) / uv_name()
+        if place.suffix == ".whl":
+            take_script(place, copy.name, copy)
+        else:
+            shutil.copyfile(place, copy)
+            copy.chmod(0o700)
         return commands.run([str(copy), "--version"], timeout_s=8, environment=environment)
 
 
