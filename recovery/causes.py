@@ -212,6 +212,20 @@ CAUSES: Tuple[Cause, ...] = (
         ),
     ),
     Cause(
+        "vulnerable",
+        ("SEC-010",),
+        Text("알려진 취약점이 있거나 알 수 없음", "Known vulnerabilities, or nobody knows"),
+        Text(
+            "반입한 스냅숏이 취약점을 알리거나, 없거나, 오래되었습니다.",
+            "The carried snapshot names vulnerabilities, is missing, or is old.",
+        ),
+        Text(
+            "검토서(05_Documentation/review.html)에서 심각도와 고쳐진 버전을 보고, 새 번들을 반입하십시오.",
+            "See severity and fixed versions in the review dossier (05_Documentation/review.html); "
+            "carry in a new bundle.",
+        ),
+    ),
+    Cause(
         "outbound",
         ("SEC-009",),
         Text("외부 연결 시도", "An attempt to reach another host"),

@@ -82,6 +82,13 @@ REMEDIES: Dict[str, Remedy] = {
     "index-again": Remedy(
         Text("문서를 다시 색인하십시오", "index the documents again"), "{cli} ingest FOLDER"
     ),
+    "newer-release": Remedy(
+        Text(
+            "연결된 쪽에서 고쳐진 버전과 새 스냅숏으로 번들을 다시 만들어 반입하십시오",
+            "build a bundle again on the connected side, with fixed versions and a new snapshot, and carry it in",
+        ),
+        "python create_enterprise_offline.py build --fail-on high",
+    ),
     "fix-permissions": Remedy(
         Text("설정 파일을 소유자만 읽게 하십시오", "make the configuration readable by its owner only"),
         "chmod 600 {prefix}/config/.env && chmod -R go-w {prefix}/config",

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bundle.manifest import Manifest, Package, Project, ServiceSpec, Target, manifest_digest
+from bundle.advisories import AuditReport, Pinned
+from bundle.manifest import Advisories, Manifest, Package, Project, ServiceSpec, Target, manifest_digest
 from bundle.offline import OFFLINE_ENVIRONMENT
 from installer import accepted, pointer, receipt
 from installer.paths import Prefix
@@ -26,6 +27,7 @@ from validator.model import Check, Outcome, Status
 from validator.subject import Subject
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+ADVISORIES = "05_Documentation/advisories.json"
 HEALTHY: dict[str, Any] = {
     "parts": {"index": True, "records": True},
     "sources": 2,
@@ -76,7 +78,10 @@ class Installation:
     def __init__(self, root: Path, **changes: Any) -> None:
         self.root = root
         self.port = free_port()
-        data = manifest(self.port, **changes).to_bytes()
+        report = self.snapshot()
+        snapshot = report.to_bytes()
+        carried = Advisories(ADVISORIES, report.date, hashlib.sha256(snapshot).hexdigest())
+        data = manifest(self.port, **{"advisories": carried, **changes}).to_bytes()
         self.digest = manifest_digest(data)
         self.name = f"000001-{self.digest[:12]}"
         self.generation = root / "generations" / self.name
@@ -85,6 +90,9 @@ class Installation:
         tools = self.generation / "tools"
         tools.mkdir()
         (tools / "MANIFEST.json").write_bytes(data)
+        self.advisories = tools / ADVISORIES
+        self.advisories.parent.mkdir()
+        self.advisories.write_bytes(snapshot)
         self._environment()
         self.settings = root / "config" / ".env"
         self.settings.write_text(f"RAGTRACE_SERVER_HOST=127.0.0.1\nRAGTRACE_SERVER_PORT={self.port}\n")
@@ -94,6 +102,12 @@ class Installation:
         pointer.write(Prefix(root), pointer.Pointer(self.name, self.digest, 1))
         accepted.write(Prefix(root), accepted.Accepted(True, 1, (self.name,), "t"))
         (root / "current").symlink_to(self.generation)
+
+    @staticmethod
+    def snapshot() -> AuditReport:
+        """Return what was known when the release was built: today, and nothing bad."""
+        today = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
+        return AuditReport("a test", today, (), (), (Pinned("toy-index", "2.0"),))
 
     def _folders(self) -> None:
         self.site.mkdir(parents=True)

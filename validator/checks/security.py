@@ -13,6 +13,7 @@ from bundle.text import Text
 from validator import limits
 from validator.checks.ragtrace import QUESTION
 from validator.checks.tools import unit_path
+from validator.checks.vulnerabilities import known_vulnerabilities
 from validator.host import files, outbound, procfs
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
 from validator.names import listed
@@ -413,4 +414,5 @@ CHECKS: Tuple[Check, ...] = (
     unit_hardening,
     signature,
     no_outbound,
+    known_vulnerabilities,
 )
