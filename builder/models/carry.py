@@ -98,12 +98,13 @@ def content_of(spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache) -> 
                 "measured": made.measured,
             }
         )
-    carried = {path: digest for path, digest in digests.items() if _carried(spec, path)}
+    carried = {path: digest for path, digest in digests.items() if is_carried(spec, path)}
     places: dict[str, Path] = {path: cache.path(digest) for path, digest in carried.items()}
     return Content(carried, tuple(conversions), inspect(spec, places))
 
 
-def _carried(spec: ModelSpec, path: str) -> bool:
+def is_carried(spec: ModelSpec, path: str) -> bool:
+    """Return whether the bundle gets this file: wanted, and no pickle that is only read by a conversion."""
     if not spec.carries(path):
         return False
     return format_of(path) != "pickle" or path not in spec.converted_inputs() or spec.waived(path)
