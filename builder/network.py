@@ -69,16 +69,26 @@ def client(logins: Logins | None = None) -> Iterator[httpx.Client]:
 def tls_context() -> ssl.SSLContext:
     """Return a verifying context: the system's authorities, those the environment names, else certifi's."""
     context = ssl.create_default_context()
-    for variable in _AUTHORITY_VARIABLES:
-        place = os.environ.get(variable)
-        if place and Path(place).is_file():
-            context.load_verify_locations(cafile=place)
-            return context
+    named = _named_authorities()
+    if named is not None:
+        context.load_verify_locations(cafile=named)
+        return context
     if not context.cert_store_stats()["x509_ca"] and not _has_folder():
         import httpx
 
         return httpx.create_ssl_context()  # which brings certifi's
     return context
+
+
+def authorities() -> str | None:
+    """Return the file or folder of authorities for a child that knows none of this; None: its own will do."""
+    paths = ssl.get_default_verify_paths()
+    return _named_authorities() or paths.cafile or (paths.capath if _has_folder() else None)
+
+
+def _named_authorities() -> str | None:
+    places = (os.environ.get(variable) for variable in _AUTHORITY_VARIABLES)
+    return next((place for place in places if place and Path(place).is_file()), None)
 
 
 def _has_folder() -> bool:

@@ -93,12 +93,12 @@ def _start(path: Path) -> bytes:
 
 
 def child_environment(*dropped: str) -> dict[str, str]:
-    """Return this process's environment - proxies and authorities included - without names that begin so.
+    """Return this process's environment, proxies included, without the names that begin with `dropped`.
 
-    `requests` does not read SSL_CERT_FILE, which the rest of the builder honours.
+    The tools use `requests`, which knows neither the system's authorities nor SSL_CERT_FILE: it is told.
     """
+    from ... import network
+
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    authorities = kept.get("SSL_CERT_FILE")
-    if authorities:
-        kept.setdefault("REQUESTS_CA_BUNDLE", authorities)
-    return kept
+    trusted = network.authorities()
+    return {**kept, "REQUESTS_CA_BUNDLE": trusted} if trusted else kept

@@ -53,6 +53,7 @@ class PipAudit:
 
     service: str = "pypi"
     osv_url: str = OSV_URL
+    socket_s: int = SOCKET_S
     control_s: float = CONTROL_S
     limit_s: float = LIMIT_S
 
@@ -114,7 +115,7 @@ class PipAudit:
             *("--requirement", listed.name, "--no-deps", "--disable-pip"),
             *("--vulnerability-service", self.service, "--osv-url", self.osv_url),
             *("--format", "json", "--desc", "on", "--aliases", "on", "--output", "-"),
-            *("--progress-spinner", "off", "--timeout", str(SOCKET_S)),
+            *("--progress-spinner", "off", "--timeout", str(self.socket_s)),
             # Its own HTTP cache would bring back answers of unknown age.
             *("--cache-dir", str(work / f"{number}.http")),
         ]
