@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
@@ -36,6 +37,10 @@ class Index:
         self.files[filename] = data
         return hashlib.sha256(data).hexdigest()
 
+    def digest(self, filename: str) -> str:
+        """Return the SHA-256 of a published file."""
+        return hashlib.sha256(self.files[filename]).hexdigest()
+
     def downloads(self, filename: str) -> int:
         """Return how often a file was asked for."""
         return sum(1 for method, name, _ in self.requests if method == "GET" and name == filename)
@@ -58,7 +63,7 @@ def serve(index: Index) -> Iterator[Index]:
             self._answer(body=True)
 
         def _answer(self, body: bool) -> None:
-            kind, _, name = self.path.strip("/").partition("/")
+            kind, _, name = unquote(self.path).strip("/").partition("/")
             if kind == "simple":
                 self._send(200, _page(index, name).encode(), body, "text/html")
                 return
