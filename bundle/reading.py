@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import checksums, delta, layout, limits, names, trust, verify
 from .delta import Delta
@@ -90,6 +90,15 @@ class BundleReader:
         if self._expected and self.delta is None:
             some = ", ".join(list(self._expected)[:3])
             raise self._archive.refusal(f"{len(self._expected)} declared file(s) missing: {some}")
+
+    def verify_files(self, on_bytes: Callable[[int], None]) -> int:
+        """Read every file, comparing its bytes, and return how many there were; errors as of `files`."""
+        count = 0
+        for _, pieces in self.files():
+            for piece in pieces:
+                on_bytes(len(piece))
+            count += 1
+        return count
 
     def _compared(self, entry: FileEntry) -> Iterator[bytes]:
         digest = hashlib.sha256()

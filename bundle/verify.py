@@ -98,7 +98,7 @@ def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] =
         IntegrityError: there is no bundle at `root`, or its manifest is refused.
         SignatureError: there is no signature, or it does not hold.
     """
-    data = _read_capped(root / layout.MANIFEST, limits.MANIFEST_BYTES)
+    data = read_capped(root / layout.MANIFEST, limits.MANIFEST_BYTES)
     if data is None:
         raise IntegrityError(
             Text("번들이 아닙니다: MANIFEST.json이 없습니다", "not a bundle: there is no MANIFEST.json"),
@@ -122,7 +122,7 @@ def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] =
 def read_signatures(root: Path) -> Iterator[bytes]:
     """Yield the signature files beside the manifest, in order, up to the first name that is not there."""
     for name in layout.SIGNATURES:
-        data = _read_capped(root / name, limits.SIGNATURE_BYTES)
+        data = read_capped(root / name, limits.SIGNATURE_BYTES)
         if data is None:
             return
         yield data
@@ -250,7 +250,7 @@ def check_tree(
 
 def _checksum_problem(root: Path, signed: SignedManifest) -> List[Text]:
     wanted = checksums.bundle_checksums(signed.manifest, signed.manifest_bytes, signed.signatures[0])
-    found = _read_capped(root / layout.CHECKSUMS, len(wanted) + 1)
+    found = read_capped(root / layout.CHECKSUMS, len(wanted) + 1)
     if found == wanted:
         return []
     return [
@@ -286,7 +286,7 @@ def _walk(root: Path) -> Iterator[Tuple[str, os.stat_result]]:
                     yield name, entry.stat(follow_symlinks=False)
 
 
-def _read_capped(path: Path, cap: int) -> Optional[bytes]:
+def read_capped(path: Path, cap: int) -> Optional[bytes]:
     """Return a small file's bytes, or None where there is none; a link, a pipe or a device is refused."""
     # O_NONBLOCK: opening a pipe that somebody put there must not wait for a writer.
     flags = (

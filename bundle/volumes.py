@@ -21,7 +21,7 @@ from .errors import IntegrityError, SignatureError
 from .hashing import sha256_file
 from .strictjson import Fields
 from .text import Text
-from .trust import Anchors, SignedBy
+from .trust import Anchors, Origin
 
 FORMAT = "ragtrace-volumes"
 FORMAT_VERSION = 1
@@ -123,8 +123,8 @@ def _check(index: VolumeIndex) -> None:
 
 def verify_index(
     data: bytes, signatures: Sequence[bytes], anchors: Anchors, where: str, now: Optional[datetime] = None
-) -> Tuple[SignedBy, ...]:
-    """Verify an index's signatures and return as whom the anchors know the signers.
+) -> Origin:
+    """Verify an index's signatures and return what the anchors make of the signers.
 
     An anchor that is good for bundles is good for what only carries one: lines of ``allowed_signers`` that
     name the bundles' namespace count as well.
@@ -143,9 +143,9 @@ def verify_index(
     named = zip(signature_names(where), signatures)
     keys = [sshsig.verify(data, each, layout.VOLUMES_NAMESPACE, name) for name, each in named]
     try:
-        return trust.who_signed(keys, anchors, now, layout.VOLUMES_NAMESPACE)
+        return trust.origin_of(keys, anchors, now, layout.VOLUMES_NAMESPACE)
     except SignatureError:
-        return trust.who_signed(keys, anchors, now)
+        return trust.origin_of(keys, anchors, now)
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,39 @@ def _judge(index: VolumeIndex, volume: Piece, path: Path, size: int, digest: str
     return Text(f"{path}: 손상되었습니다", f"{path}: damaged")
 
 
+def check(
+    index: VolumeIndex,
+    folders: Sequence[Path],
+    named: Sequence[Path],
+    where: str,
+    stage: Callable[[Text, int], Callable[[int], None]],
+) -> int:
+    """Compare volumes with their index - the `named` ones, else all of them - and return how many.
+
+    Raises:
+        IntegrityError: naming every one that is missing or not what the index says.
+    """
+    found = find(index, folders)
+    chosen = {path.name: path for path in named}
+    listed = {item.name for item in index.volumes}
+    places = chosen or found.places
+    problems = [] if chosen else list(found.problems)
+    for name in sorted(set(chosen) - listed):
+        problems.append(
+            Text(f"{chosen[name]}: 이 번들의 볼륨이 아닙니다", f"{chosen[name]}: not a volume of this bundle")
+        )
+    present = [item for item in index.volumes if item.name in places]
+    on_bytes = stage(Text("볼륨 검증", "verifying volumes"), sum(item.size for item in present))
+    for item in present:
+        problem = problem_with(index, item, places[item.name], on_bytes)
+        if problem is not None:
+            problems.append(problem)
+    missing = () if chosen else found.missing
+    if problems or missing:
+        raise complaint(problems, missing, where)
+    return len(present)
+
+
 _AGAIN = Text(
     "표시된 파일만 원본에서 다시 복사하십시오. 나머지는 그대로 쓸 수 있습니다",
     "copy just the files named here again from the original; the others are good",
@@ -273,8 +306,7 @@ class VolumeStream:
                 if not self._waiting:
                     return b""
                 self._begin(self._waiting[0])
-            stream = self._open
-            data = stream.read(count) if stream is not None else b""
+            data = self._read_some(count)
             if data:
                 self._digest.update(data)
                 self._size += len(data)
@@ -290,9 +322,11 @@ class VolumeStream:
             IntegrityError: the current volume is not what the index says.
         """
         while self._open is not None:
-            before = len(self._waiting)
-            if not self.read(limits.CHUNK_BYTES) or len(self._waiting) != before:
-                return
+            data = self._read_some(limits.CHUNK_BYTES)
+            self._digest.update(data)
+            self._size += len(data)
+            if not data:
+                self._end()
 
     def close(self) -> None:
         """Close the volume that is open."""
@@ -308,12 +342,23 @@ class VolumeStream:
                 break
             folder = self._ask(volume.name) if self._ask is not None else None
             if folder is None:
-                raise complaint(found.problems, found.missing, self._index.archive.name)
+                # Volumes that were read already may lie on a medium that has been taken out since.
+                missing = [item for item in found.missing if item in self._waiting]
+                raise complaint(found.problems, missing, self._index.archive.name)
             if folder not in self._folders:
                 self._folders.insert(0, folder)
         self._path = place
         self._open = _opened(place)
         self._digest, self._size = hashlib.sha256(), 0
+
+    def _read_some(self, count: int) -> bytes:
+        if self._open is None:
+            return b""
+        try:
+            return self._open.read(count)
+        except OSError as error:
+            problem = Text(f"{self._path}: 읽을 수 없습니다: {error}", f"{self._path}: unreadable: {error}")
+            raise complaint([problem], (), self._index.archive.name) from error
 
     def _end(self) -> None:
         self.close()

@@ -36,9 +36,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written: the archive, or its index and its volumes; size and SHA-256 of the whole archive."""
+    """What was written: the archive, or its index and its volumes; name, size and SHA-256 of the whole archive."""
 
     paths: tuple[Path, ...]
+    archive_name: str
     size: int
     sha256: str
 

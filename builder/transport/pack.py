@@ -45,7 +45,7 @@ def write_whole(output: Path, stem: str, load: Load, cache: Cache, on_bytes: Cal
     with out.whole_or_nothing(output, archive.name) as begin:
         size, digest = out.stream(begin(archive.name).stream, load, cache, on_bytes)
         begin(f"{archive.name}.sha256").stream.write(f"{digest}  {archive.name}\n".encode())
-    return Packed((archive,), size, digest)
+    return Packed((archive,), archive.name, size, digest)
 
 
 def write_allowed_signers(output: Path, keys: Sequence[Signer]) -> Path:

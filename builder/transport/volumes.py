@@ -78,7 +78,7 @@ def write_cut(
             begin(name).stream.write(key.sign(data, layout.VOLUMES_NAMESPACE))
         # The index last: as long as it is not there, nobody takes the volumes for a whole set.
         begin(index).stream.write(data)
-    return Packed((output / index, *(output / item.name for item in volumes)), size, digest)
+    return Packed((output / index, *(output / item.name for item in volumes)), archive, size, digest)
 
 
 class _Cutter:
