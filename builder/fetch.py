@@ -118,10 +118,11 @@ def remote_sizes(
         with network.client(logins) as client, ThreadPoolExecutor(2 * network.CONNECTIONS) as pool:
             sizes = pool.map(lambda item: _head(client, item.source), unknown)
             asked = {item.sha256: size for item, size in zip(unknown, sizes, strict=True)}
-    return [item.size or asked.get(item.sha256) or _cached_size(cache, item.sha256) for item in artifacts]
+    return [item.size or asked.get(item.sha256) or cached_size(cache, item.sha256) for item in artifacts]
 
 
-def _cached_size(cache: Cache, sha256: str) -> int:
+def cached_size(cache: Cache, sha256: str) -> int:
+    """Return the size in bytes of a cached file; 0 where the cache does not hold it."""
     return cache.path(sha256).stat().st_size if sha256 and cache.has(sha256) else 0
 
 

@@ -118,6 +118,26 @@ def choosing(lang: str) -> argparse.ArgumentParser:
         ),
     )
     add(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME[=DIR]",
+        help=text(
+            "manifests/models의 모델도 담음; =DIR이면 그 폴더에서",
+            "also carry this model of manifests/models; with =DIR from that folder",
+        ),
+    )
+    add(
+        "--allow-build",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help=text(
+            "휠이 없는 이 패키지를 여기서 빌드하도록 허용 (모두는 '*')",
+            "let this package, which has no wheel, be built here ('*' for all)",
+        ),
+    )
+    add(
         "--python-archive",
         type=Path,
         metavar="FILE",

@@ -69,7 +69,8 @@ class Obstacle:
 class BundlePlan:
     """Everything one bundle will hold that has to be fetched or built.
 
-    `notes` are what somebody should know about the selection although it can be built.
+    `notes` are what somebody should know about the selection although it can be built; `extras` and
+    `groups` are those that were asked for.
     """
 
     project: ProjectSpec
@@ -79,6 +80,8 @@ class BundlePlan:
     packages: tuple[Package, ...]
     obstacles: tuple[Obstacle, ...]
     notes: tuple[Text, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def of_kind(self, *kinds: str) -> tuple[Artifact, ...]:
         """Return the artefacts of the given kinds."""

@@ -27,7 +27,8 @@ from .selection.uvlock import UvLock, newer_revision, read_uv_lock
 class Request:
     """What one build was asked for; `pythons`, `extras` and `groups` already joined with the profile's.
 
-    `plain_linux` names packages whose wheels tagged plain ``linux_x86_64`` may be carried.
+    `plain_linux` names packages whose wheels tagged plain ``linux_x86_64`` may be carried. `models` are carried
+    too, those in `model_folders` from there instead of from their repository.
     """
 
     project: ProjectSpec
@@ -38,6 +39,8 @@ class Request:
     groups: tuple[str, ...]
     python_archive: Path | None = None
     plain_linux: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    model_folders: tuple[tuple[str, Path], ...] = ()
 
 
 def make_plans(requests: Sequence[Request]) -> list[BundlePlan]:
@@ -79,6 +82,7 @@ class _Desk:
         self._facts: dict[Path, UvLock] = {}
         self._locks: dict[tuple[ProjectSpec, tuple[str, ...], tuple[str, ...]], Lock] = {}
         self._archives: dict[Path, Artifact] = {}
+        self._models: dict[tuple[object, ...], tuple[list[Artifact], list[Obstacle]]] = {}
 
     def facts(self, workspace: Path) -> UvLock:
         if workspace not in self._facts:
@@ -94,6 +98,18 @@ class _Desk:
             lock = read_pylock(exported, request.project.workspace)
             self._locks[key] = _with_versions(lock, facts)
         return self._locks[key]
+
+    def models(self, request: Request) -> tuple[list[Artifact], list[Obstacle]]:
+        """Return the files of the request's models: the same for every target."""
+        if not request.models:
+            return [], []
+        # Imported here: most bundles carry no weights.
+        from .models.planning import plan_models
+
+        key = (request.models, request.model_folders)
+        if key not in self._models:
+            self._models[key] = plan_models(request.models, dict(request.model_folders))
+        return self._models[key]
 
     def interpreter(self, path: Path) -> Artifact:
         """Describe the interpreter archive that was given; it is packed from where it lies."""
@@ -115,6 +131,9 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
         obstacles.append(tool)
     else:
         artifacts.append(tool)
+    weights, missing = desk.models(request)
+    artifacts += weights
+    obstacles += missing
     if request.python_archive is not None:
         artifacts.append(desk.interpreter(request.python_archive))
     newer = newer_revision(desk.facts(request.project.workspace))
@@ -126,6 +145,8 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
         packages=selection.packages(),
         obstacles=tuple(obstacles),
         notes=(*([newer] if newer else []), *selection.notes),
+        extras=request.extras,
+        groups=request.groups,
     )
 
 

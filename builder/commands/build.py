@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from bundle.errors import UsageProblem
 from bundle.text import Text
 
+from ..assessment.options import auditing
+
 if TYPE_CHECKING:
     from ..build import Order
     from ..console import Console
+    from ..sealing.signing import Signer
 
 NAME = "build"
 
@@ -29,31 +32,56 @@ def add(
 
     parser = commands.add_parser(
         NAME,
-        parents=[choosing(lang), speaking],
+        parents=[choosing(lang), auditing(lang), _sealing(lang), _shipping(lang), speaking],
         help=text("번들 만들기 (기본 명령)", "make the bundle (the default command)"),
     )
-    add_option = parser.add_argument
-    add_option(
-        "--output-dir",
-        type=Path,
-        default=Path("dist"),
-        metavar="DIR",
-        help=text("결과 폴더 (기본: dist)", "where the archive goes (default: dist)"),
-    )
-    add_option(
-        "--signing-key",
+    parser.add_argument(
+        "--token-file",
         type=Path,
         metavar="FILE",
         help=text(
-            "OpenSSH Ed25519 개인 키 (기본: 처음 실행할 때 만든 키)",
-            "an OpenSSH Ed25519 private key (default: one made on the first run)",
+            "모델 허브의 토큰 (기본: HF_TOKEN 또는 hf 로그인)",
+            "the model hub's token (default: HF_TOKEN, or the hf login)",
+        ),
+    )
+
+
+def _sealing(lang: str) -> argparse.ArgumentParser:
+    def text(korean: str, english: str) -> str:
+        return Text(korean, english).to(lang)
+
+    parent = argparse.ArgumentParser(add_help=False)
+    add_option = parent.add_argument
+    add_option(
+        "--signing-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=text(
+            "OpenSSH Ed25519 개인 키, 토큰(sk-) 또는 ssh-agent 키의 .pub, 여러 번 가능 (기본: 처음 실행할 때 만든 키)",
+            "an OpenSSH Ed25519 private key, a token's (sk-), or the .pub of an agent's; repeatable (default: one "
+            "made on the first run)",
         ),
     )
     add_option(
         "--signer",
-        default="ragtrace-builder",
+        action="append",
+        default=[],
         metavar="NAME",
-        help=text("allowed_signers에 적을 서명자 이름", "the principal written to allowed_signers"),
+        help=text(
+            "allowed_signers에 적을 서명자 이름, 키마다 하나",
+            "the principal written to allowed_signers, one for each key",
+        ),
+    )
+    add_option(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help=text(
+            "서명 키의 암호가 든 파일 (0600; 기본: 터미널에서 물음)",
+            "a file with the signing key's passphrase (0600; default: asked on the terminal)",
+        ),
     )
     add_option(
         "--sequence",
@@ -64,36 +92,114 @@ def add(
             "the number that prevents downgrades (default: the sources' time)",
         ),
     )
+    add_option(
+        "--expires",
+        metavar="WHEN",
+        help=text(
+            "설치할 수 있는 기한: 2027-06-30 또는 90d (기본: 없음)",
+            "until when it may be installed: 2027-06-30 or 90d (default: no limit)",
+        ),
+    )
+    return parent
+
+
+def _shipping(lang: str) -> argparse.ArgumentParser:
+    def text(korean: str, english: str) -> str:
+        return Text(korean, english).to(lang)
+
+    parent = argparse.ArgumentParser(add_help=False)
+    add_option = parent.add_argument
+    add_option(
+        "--output-dir",
+        type=Path,
+        default=Path("dist"),
+        metavar="DIR",
+        help=text("결과 폴더 (기본: dist)", "where the archive goes (default: dist)"),
+    )
+    add_option(
+        "--volume-size",
+        metavar="SIZE",
+        help=text(
+            "이 크기의 볼륨으로 나눔: 4GB, 700M, DVD, FAT32 …",
+            "cut into volumes of this size: 4GB, 700M, DVD, FAT32 …",
+        ),
+    )
+    add_option(
+        "--delta-from",
+        type=Path,
+        metavar="BUNDLE",
+        help=text(
+            "이전 번들의 MANIFEST.json·폴더·아카이브: 거기 없는 내용만 담음",
+            "an earlier bundle's MANIFEST.json, folder or archive: carry only what it lacks",
+        ),
+    )
+    return parent
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Build one bundle for each target."""
     from .. import build, summary
     from ..cache import open_default
-    from ..sealing import keys
     from .plan import requests
 
     wanted = requests(options)
     order = _order(options)
     cache = open_default()
-    path, made = options.signing_key or keys.default_key_path(), False
-    if options.signing_key is None:
-        key, made = keys.load_or_create_key(path, options.signer)
-    else:
-        key = keys.load_signer(path, options.signer)
-    for bundle in build.build_bundles(wanted, order, cache, key, console):
+    signers, made = _signers(options, console.lang)
+    for bundle in build.build_bundles(wanted, order, cache, signers, console):
         if options.json:
             console.result_json(summary.as_dict(bundle))
         else:
-            console.result(summary.text(bundle, path if made else None, console.lang))
+            console.result(summary.text(bundle, made, console.lang))
     return 0
 
 
+def _signers(options: argparse.Namespace, lang: str) -> tuple[list[Signer], Path | None]:
+    """Return the signers, and the file of a key that was made for this first run."""
+    from ..sealing import keys
+    from ..sealing.passphrase import from_options
+
+    passphrases = from_options(options.passphrase_file, lang)
+    if options.signing_key:
+        return keys.load_signers(options.signing_key, options.signer, passphrases), None
+    if len(options.signer) > 1:
+        raise UsageProblem(
+            Text("서명자 이름이 키보다 많습니다", "there are more --signer than keys"),
+            hint=Text("--signing-key를 함께 주십시오", "give a --signing-key for each"),
+        )
+    path = keys.default_key_path()
+    name = options.signer[0] if options.signer else ""
+    signer, made = keys.load_or_create_key(path, name, passphrases)
+    return [signer], path if made else None
+
+
 def _order(options: argparse.Namespace) -> Order:
+    from ..assessment.options import settings_of
+    from ..assessment.policy import load_waivers
     from ..build import Order
+    from ..sources.permission import permitted
+    from ..transport.delta import load_base
+    from ..transport.sizes import parse_size
 
     if options.sequence is not None and options.sequence < 1:
         raise UsageProblem(
             Text("순번은 1 이상입니다", "the sequence is at least 1"), where=f"--sequence {options.sequence}"
         )
-    return Order(output=options.output_dir.absolute(), sequence=options.sequence)
+    return Order(
+        output=options.output_dir.absolute(),
+        sequence=options.sequence,
+        expires=options.expires,
+        allow_build=permitted(options.allow_build),
+        auditing=settings_of(options),
+        fail_on=options.fail_on,
+        waivers=load_waivers(options.waivers),
+        volume_size=None if options.volume_size is None else parse_size(options.volume_size),
+        base=None if options.delta_from is None else load_base(options.delta_from),
+        token=None if options.token_file is None else _token(options.token_file),
+    )
+
+
+def _token(path: Path) -> str:
+    from ..models.hub import read_token
+
+    return read_token(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.errors import UsageProblem
@@ -33,22 +34,34 @@ def add(
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Print the plan of every target; a plan with obstacles is printed, and then refused."""
-    from .. import fetch, planning, summary
+    from .. import fetch, network, planning, summary
     from ..cache import open_default
+    from ..sources.permission import permitted
 
     cache = open_default()
+    wanted = requests(options)
+    logins = network.logins_of(wanted[0].project)
     plans = [
-        plan.with_sizes(fetch.remote_sizes(plan.artifacts, cache))
-        for plan in planning.make_plans(requests(options))
+        plan.with_sizes(fetch.remote_sizes(plan.artifacts, cache, logins))
+        for plan in planning.make_plans(wanted)
     ]
     if options.json:
         documents = [plan.as_dict() for plan in plans]
         console.result_json(documents[0] if len(documents) == 1 else {"plans": documents})
     for plan in plans:
         if not options.json:
-            console.result(summary.plan_text(plan, console.lang))
+            console.result(summary.plan_text(plan, cache, permitted(options.allow_build), console.lang))
     planning.require_servable(plans)
     return 0
+
+
+def _model(word: str) -> tuple[str, Path | None]:
+    from ..models.planning import folder_override
+
+    if "=" not in word:
+        return word, None
+    name, folder = folder_override(word)
+    return name, folder.absolute()
 
 
 def requests(options: argparse.Namespace) -> list[Request]:
@@ -81,6 +94,7 @@ def requests(options: argparse.Namespace) -> list[Request]:
         raise UsageProblem(
             Text("파이썬 아카이브가 없습니다", "there is no such Python archive"), where=str(archive)
         )
+    models = dict(_model(word) for word in options.model)
     return [
         Request(
             project=project,
@@ -90,6 +104,8 @@ def requests(options: argparse.Namespace) -> list[Request]:
             extras=tuple(dict.fromkeys((*profile.extras, *options.extra))),
             groups=tuple(dict.fromkeys((*profile.groups, *options.group))),
             python_archive=archive.absolute() if archive else None,
+            models=tuple(dict.fromkeys((*profile.models, *models))),
+            model_folders=tuple(sorted((name, folder) for name, folder in models.items() if folder)),
             plain_linux=tuple(sorted({str(canonicalize_name(item)) for item in options.accept_plain_linux})),
         )
         for target in dict.fromkeys(options.target or profile.targets)

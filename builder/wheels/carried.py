@@ -14,7 +14,7 @@ from bundle.manifest import FileEntry
 
 from .. import stage
 from ..cache import Cache
-from ..plan import BundlePlan
+from ..plan import BUILT, BundlePlan
 from ..sources.sdist import BuiltWheel
 from ..stage import StagedFile
 from . import wheelfile
@@ -39,7 +39,7 @@ def carried_wheels(plan: BundlePlan, built: Sequence[BuiltWheel]) -> list[Carrie
         CarriedWheel(item.name, item.version, item.filename, item.sha256, item.pythons, item.source)
         for item in plan.of_kind("wheel")
     ]
-    for item, wheel in zip(plan.of_kind("sdist"), built, strict=True):
+    for item, wheel in zip(plan.of_kind(*BUILT), built, strict=True):
         source = f"{item.source} sha256:{item.sha256}, built here"
         wheels.append(
             CarriedWheel(item.name, item.version, wheel.filename, wheel.sha256, item.pythons, source)
@@ -51,7 +51,7 @@ def stage_wheels(
     plan: BundlePlan, wheels: Sequence[CarriedWheel], own: BuiltWheel, cache: Cache
 ) -> list[StagedFile]:
     """Stage all wheels, ``requirements-<target>.txt``, the folder's checksums and the reviewer's table."""
-    project = _project_wheel(plan, own)
+    project = project_wheel(plan, own)
     files = [
         stage.from_cache(f"{layout.WHEELS}/{wheel.filename}", cache, wheel.sha256, "wheel", wheel.name)
         for wheel in wheels
@@ -93,7 +93,8 @@ def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
     return files
 
 
-def _project_wheel(plan: BundlePlan, own: BuiltWheel) -> CarriedWheel:
+def project_wheel(plan: BundlePlan, own: BuiltWheel) -> CarriedWheel:
+    """Return the packed project's own wheel as one of the bundle's."""
     return CarriedWheel(own.name, own.version, own.filename, own.sha256, plan.target.pythons, "this project")
 
 
