@@ -21,6 +21,7 @@ _MAGIC = b"openssh-key-v1\0"
 _MOST_BYTES = 64 * 1024
 _OTHER_PEM = re.compile(rb"-----BEGIN ((?:[A-Z0-9]+ )*)PRIVATE KEY-----")
 _PUBLIC = re.compile(rb"(ssh|sk-ssh|ecdsa|sk-ecdsa)-[a-z0-9@.-]+ ")
+_TYPE = re.compile(rb"(ssh|ecdsa|sk)-[a-z0-9@.-]{1,64}\Z")
 _PRINCIPAL = re.compile(r"[^\s\",!*?#=\\][^\s\",!*?\\]{0,99}\Z")
 
 _MAKE_ONE = Text(
@@ -94,6 +95,7 @@ def unreadable(path: Path, why: str) -> UsageProblem:
 
 
 def _read(path: Path) -> tuple[bytes, int]:
+    # O_NONBLOCK: opening a pipe must not wait for a writer.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         if path.is_symlink():
@@ -135,13 +137,10 @@ def _ed25519(path: Path, blob: bytes) -> PublicKey:
     try:
         return sshsig.parse_key_blob(blob)
     except ValueError as error:
-        try:
-            found = take(blob)[0].decode("ascii")
-        except ValueError:
+        found = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
+        if not _TYPE.match(found) or found in (sshsig.KEY_TYPE, sshsig.TOKEN_KEY_TYPE):
             raise unreadable(path, str(error)) from error
-        if found.encode() in (sshsig.KEY_TYPE, sshsig.TOKEN_KEY_TYPE):
-            raise unreadable(path, str(error)) from error
-        raise _not_ed25519(path, found) from error
+        raise _not_ed25519(path, found.decode("ascii")) from error
 
 
 def _public(path: Path, data: bytes) -> KeyFile:

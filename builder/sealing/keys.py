@@ -217,8 +217,7 @@ def _link_new(path: Path, data: bytes, mode: int) -> None:
     Raises:
         FileExistsError: it is not.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:
             stream.write(data)

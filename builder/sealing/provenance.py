@@ -207,7 +207,7 @@ def _opened(data: bytes) -> tuple[bytes, list[PublicKey]]:
 
 def _signed_by(entry: dict[str, str], signed: bytes) -> PublicKey:
     """Return the key of one signature: raw Ed25519, or a binary SSHSIG of a key that ssh-keygen holds."""
-    key = sshsig.parse_public_key(entry["publicKey"].split()[1])
+    key = sshsig.parse_public_key(entry["publicKey"].partition(" ")[2])
     signature = base64.b64decode(entry["sig"], validate=True)
     if key.fingerprint != entry["keyid"]:
         raise ValueError("keyid and publicKey differ")

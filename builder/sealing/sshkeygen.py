@@ -22,8 +22,11 @@ from bundle.text import Text
 # A person has to find the token and touch it; an agent may ask its owner first.
 SIGN_TIMEOUT_S = 120.0
 _DESCRIPTOR = "RAGTRACE_ASKPASS_FD"
-# One line each time it is asked: the shell's `read` takes no byte more than that from a pipe.
-_ASKPASS = f'#!/bin/sh\nIFS= read -r answer <&"${_DESCRIPTOR}" && printf \'%s\\n\' "$answer"\n'
+# One line each time it is asked: the shell's `read` takes no byte more than that from a pipe. Opened by name,
+# because a plain shell's <&N knows one digit only.
+_ASKPASS = f"""#!/bin/sh
+IFS= read -r answer <"/dev/fd/${_DESCRIPTOR}" && printf '%s\\n' "$answer"
+"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def make_encrypted(file: Path, comment: str, passphrase: bytes) -> None:
         BuildError: ssh-keygen did not make it.
     """
     done = run(["-q", "-t", "ed25519", "-C", comment, "-f", str(file)], passphrase)
-    if done.returncode != 0 or not file.is_file():
+    # Without an answer from its askpass program ssh-keygen makes a key without a passphrase.
+    if done.returncode != 0 or not file.is_file() or unlocks(file, b""):
         raise BuildError(
             Text("ssh-keygen이 키를 만들지 못했습니다", "ssh-keygen did not make the key"),
             where=_last_line(done.stderr),
