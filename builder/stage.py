@@ -51,7 +51,7 @@ def project_source(project: ProjectSpec) -> list[StagedFile]:
     """Stage the project's source tree and its lock under ``03_Source/``."""
     component = project.name
     files = []
-    for path in _source_files(project.root, _SKIPPED | _SKIPPED_AT_TOP):
+    for path in source_files(project.root):
         name = path.relative_to(project.root).as_posix()
         kind = "config" if name.startswith("config.default/") else "source"
         files.append(staged(f"{layout.SOURCE}/{name}", path, kind, component))
@@ -99,6 +99,15 @@ def _template(folder: str, kind: str) -> Iterator[StagedFile]:
         ):
             mode = 0o755 if path.suffix in (".py", ".sh") else 0o644
             yield staged(f"{folder}/{relative.as_posix()}", path, kind, folder, mode)
+
+
+def source_files(root: Path) -> Iterator[Path]:
+    """Yield the files of a source tree that a bundle or a build takes: no caches, outputs or secrets.
+
+    Raises:
+        BuildError: a symbolic link, whose meaning would depend on this machine.
+    """
+    return _source_files(root, _SKIPPED | _SKIPPED_AT_TOP)
 
 
 def _source_files(root: Path, skipped: Set[str]) -> Iterator[Path]:

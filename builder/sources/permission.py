@@ -13,12 +13,10 @@ from packaging.utils import canonicalize_name
 from bundle.errors import BuildError
 from bundle.text import Text
 
-from ..plan import Artifact, BundlePlan
+from ..plan import BUILT, Artifact, BundlePlan
 from . import outlook
 
 ALL = "*"
-# What is built here; everything else of a plan is carried as it is.
-KINDS = ("sdist", "git", "directory")
 
 
 def permitted(names: Iterable[str]) -> frozenset[str]:
@@ -32,7 +30,7 @@ def refusals(plan: BundlePlan, allow_build: frozenset[str] = frozenset()) -> lis
     if ALL in allowed:
         return []
     return [
-        describe(item, plan) for item in plan.of_kind(*KINDS) if canonicalize_name(item.name) not in allowed
+        describe(item, plan) for item in plan.of_kind(*BUILT) if canonicalize_name(item.name) not in allowed
     ]
 
 
@@ -46,7 +44,7 @@ def require_permission(plans: Sequence[BundlePlan], allow_build: frozenset[str])
     lines = list(dict.fromkeys(lines))
     if not lines:
         return
-    wanted = {item.name for plan in plans for item in plan.of_kind(*KINDS)}
+    wanted = {item.name for plan in plans for item in plan.of_kind(*BUILT)}
     wanted -= {name for name in wanted if canonicalize_name(name) in _allowed(plans, allow_build)}
     options = " ".join(f"--allow-build {name}" for name in sorted(wanted))
     raise BuildError(

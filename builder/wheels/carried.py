@@ -15,7 +15,7 @@ from bundle.manifest import FileEntry
 from .. import stage
 from ..cache import Cache
 from ..plan import BUILT, BundlePlan
-from ..sources.sdist import BuiltWheel
+from ..sources.built import BuiltWheel
 from ..stage import StagedFile
 from . import wheelfile
 from .requirements import requirements_text
@@ -34,15 +34,15 @@ class CarriedWheel:
 
 
 def carried_wheels(plan: BundlePlan, built: Sequence[BuiltWheel]) -> list[CarriedWheel]:
-    """Return the locked wheels and those built from the plan's sdists (`built`, in the plan's order)."""
+    """Return the locked wheels and those built from the plan's sources (`built`, in the plan's order)."""
     wheels = [
         CarriedWheel(item.name, item.version, item.filename, item.sha256, item.pythons, item.source)
         for item in plan.of_kind("wheel")
     ]
     for item, wheel in zip(plan.of_kind(*BUILT), built, strict=True):
-        source = f"{item.source} sha256:{item.sha256}, built here"
+        source = f"{wheel.source} sha256:{wheel.source_sha256}, built here"
         wheels.append(
-            CarriedWheel(item.name, item.version, wheel.filename, wheel.sha256, item.pythons, source)
+            CarriedWheel(wheel.name, wheel.version, wheel.filename, wheel.sha256, item.pythons, source)
         )
     return wheels
 
