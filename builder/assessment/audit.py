@@ -69,10 +69,12 @@ def audit(
     *,
     unpublished: Collection[str] = (),
     now: datetime | None = None,
+    source: AdvisorySource | None = None,
 ) -> AuditReport | None:
     """Return what is known about `packages`, or None where nobody is to be asked.
 
-    The names in `unpublished` are never sent to anybody: a package of that name on PyPI would be another one.
+    `source` takes the place of the one that the settings name. The names in `unpublished` are never sent to
+    anybody: a package of that name on PyPI would be another one.
 
     Raises:
         UsageProblem: the given snapshot cannot be read.
@@ -83,7 +85,7 @@ def audit(
         return snapshot.narrowed(snapshot.load(settings.snapshot), listed)
     if settings.source == "none":
         return None
-    source = _source(settings)
+    source = source or _source(settings)
     asked = [item for item in listed if item.name not in unpublished]
     private = tuple(Unknown(item.name, item.version, NOT_PUBLISHED) for item in listed if item not in asked)
     moment = now or datetime.now(timezone.utc)
