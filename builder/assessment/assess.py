@@ -87,6 +87,7 @@ def _digest(subject: Subject) -> str:
         },
         "project": [plan.project.name, plan.project.version, plan.profile.name, plan.profile.extras],
         "target": asdict(plan.target),
+        "notes": plan.notes,
         "artifacts": [{**vars(item), "source": places.shown(item.source)} for item in plan.artifacts],
         "wheels": [{**vars(item), "source": places.shown(item.source)} for item in subject.wheels],
         "files": [vars(entry) for entry in subject.files],

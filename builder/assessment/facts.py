@@ -114,7 +114,7 @@ def read(path: Path) -> WheelFacts:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(archive, complaints)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         return _facts({}, complaints=(*complaints, line(f"not a readable wheel: {error}")))
 
 
@@ -238,7 +238,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int, complaints: list[st
     try:
         with archive.open(name) as stream:
             data = stream.read(limit + 1)
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         complaints.append(line(f"{name}: {error}"))
         return b""
     if len(data) > limit:

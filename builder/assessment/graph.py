@@ -73,11 +73,11 @@ def _walk(
             for other in wanted:
                 if other.ref != node.ref:
                     graph.needs[node.ref].add(other.ref)
-                pairs: set[tuple[Node, str]] = {
-                    (other, canonicalize_name(name)) for name in requirement.extras
-                } - seen
-                seen |= pairs
-                waiting += sorted(pairs, key=lambda pair: (pair[0].ref, pair[1]))
+                for name in sorted(requirement.extras):
+                    pair = (other, str(canonicalize_name(name)))
+                    if pair not in seen:
+                        seen.add(pair)
+                        waiting.append(pair)
 
 
 def _hang_up_the_rest(root: Node, nodes: Sequence[Node], graph: Graph) -> None:

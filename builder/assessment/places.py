@@ -56,4 +56,7 @@ def _split(url: str) -> SplitResult | None:
 
 def as_iri(url: str) -> str:
     """Return a URL of strangers with everything quoted that a reference must not hold."""
-    return quote(url, safe="%/:=&?~#+!$,;'@()*[]-._")
+    # A percent sign that quotes nothing is a sign like any other; a second # would be another fragment.
+    mended = re.sub("%(?![0-9A-Fa-f]{2})", "%25", url)
+    front, mark, fragment = mended.partition("#")
+    return quote(front, safe="%/:=&?~+!$,;'@()*-._") + mark + quote(fragment, safe="%/:=&?~+!$,;'@()*-._")

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from cyclonedx.builder.this import this_component
+from cyclonedx.contrib.this.builders import this_component
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component as CdxComponent
 from cyclonedx.model.component import ComponentScope, ComponentType
+from cyclonedx.model.contact import OrganizationalContact
 from cyclonedx.model.dependency import Dependency
 from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
 from cyclonedx.model.tool import ToolRepository
@@ -93,7 +94,7 @@ def _component(item: Component, licences: Mapping[EmbeddedComponent, Licence]) -
         version=item.version or None,
         bom_ref=item.ref,
         description=(found.summary or None) if found else None,
-        author=(found.author or None) if found else None,
+        authors=[OrganizationalContact(name=found.author)] if found and found.author else (),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=single.sha256)] if single else (),
         licenses=_licences(item.licence),
         purl=_purl(item),

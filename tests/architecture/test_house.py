@@ -29,6 +29,7 @@ BUILDER_LIBRARIES = {
     "httpx",
     "httpx2",  # what huggingface_hub speaks with: its exceptions have to be caught
     "huggingface_hub",
+    "packageurl",  # part of cyclonedx-python-lib, which takes its objects
     "packaging",
     "rich",
     "uv",

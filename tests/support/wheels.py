@@ -23,6 +23,7 @@ def wheel_bytes(
     extra_members: Mapping[str, bytes] | None = None,
     metadata_name: str | None = None,
     entry_points: str = "",
+    metadata: str = "",
 ) -> bytes:
     """Return a wheel.
 
@@ -31,6 +32,7 @@ def wheel_bytes(
         record: RECORD entries that replace the true ones (a lie, or an omission when empty).
         extra_members: members that RECORD does not mention.
         metadata_name: the name METADATA claims, when it should differ.
+        metadata: more lines of METADATA.
     """
     info = f"{name}-{version}.dist-info"
     members: dict[str, bytes] = {
@@ -39,7 +41,9 @@ def wheel_bytes(
     }
     needs = "".join(f"Requires-Dist: {item}\n" for item in requires)
     members[f"{info}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: {metadata_name or name}\nVersion: {version}\n{needs}".encode()
+        f"Metadata-Version: 2.1\nName: {metadata_name or name}\nVersion: {version}\n{needs}{metadata}".encode(
+            "utf-8", "surrogateescape"
+        )
     )
     members[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: {str(tag.endswith('any')).lower()}\nTag: {tag}\n".encode()

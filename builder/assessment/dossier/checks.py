@@ -6,7 +6,7 @@ from bundle import layout
 from bundle.text import Text
 
 from ..subject import Subject
-from .markup import Markup, items, join, table, tag
+from .markup import Markup, items, join, pairs, table, tag
 
 
 def signature(subject: Subject) -> Markup:
@@ -38,7 +38,7 @@ def signature(subject: Subject) -> Markup:
             ),
         ),
         signers,
-        table(["", ""], rows),
+        pairs(rows),
         tag(
             "p",
             Text(

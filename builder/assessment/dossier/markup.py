@@ -64,7 +64,19 @@ def table(
 def folded(name: str, title: Text, content: Markup) -> Markup:
     """Return content that a click unfolds; printed, it is always unfolded."""
     box = void("input", type="checkbox", id=f"open-{name}", class_="fold")
-    return join(box, tag("label", title, for_=f"open-{name}"), tag("div", content, class_="folded"))
+    label = tag("label", title, for_=f"open-{name}")
+    return tag("div", box, label, tag("div", content, class_="folded"), class_="fold-box")
+
+
+def number(words: str | Text) -> Markup:
+    """Return a figure, or the heading of figures, set to the right of its column."""
+    return tag("span", words, class_="number")
+
+
+def pairs(rows: Iterable[tuple[Text, str | Text | Markup]]) -> Markup:
+    """Return a table of names and values."""
+    lines = (tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in rows)
+    return tag("div", tag("table", tag("tbody", Markup("\n".join(lines))), class_="pairs"), class_="wide")
 
 
 def _text(text: str) -> str:

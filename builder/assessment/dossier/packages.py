@@ -6,7 +6,7 @@ from bundle.text import Text, human_size
 
 from .. import places
 from ..components import Component, Inventory
-from .markup import Markup, folded, items, join, table, tag
+from .markup import Markup, folded, items, join, number, pairs, table, tag
 
 
 def packages(inventory: Inventory) -> Markup:
@@ -52,6 +52,7 @@ def packages(inventory: Inventory) -> Markup:
             Text("명령", "commands"), Text("필요로 하는 것", "needs"),
         ],
         (_row(item, inventory) for item in wheels),
+        "packages",
     )  # fmt: skip
     return join(
         *parts, folded("packages", Text(f"휠 {len(wheels)}개 펼치기", f"show {len(wheels)} wheels"), listing)
@@ -109,18 +110,18 @@ def _model(item: Component) -> Markup:
         (Text("변환", "conversions"), items(carried.conversions) if carried.conversions else Text("없음, 받은 그대로", "none, as published")),
     ]  # fmt: skip
     files = table(
-        [Text("파일", "file"), Text("크기", "size"), "SHA-256"],
+        [Text("파일", "file"), number(Text("크기", "size")), "SHA-256"],
         (
             [
                 tag("span", entry.path, class_="path"),
-                tag("span", human_size(entry.size), class_="number"),
+                number(human_size(entry.size)),
                 tag("span", entry.sha256, class_="hash"),
             ]
             for entry in item.files
         ),
         "files",
     )
-    return join(tag("h3", f"{model.name}"), table(["", ""], rows), files)
+    return join(tag("h3", f"{model.name}"), pairs(rows), files)
 
 
 def _row(item: Component, inventory: Inventory) -> list[str | Text | Markup]:

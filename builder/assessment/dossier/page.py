@@ -17,7 +17,7 @@ from .. import tables
 from ..components import Inventory
 from ..subject import Subject
 from . import checks, packages, risks
-from .markup import Markup, folded, join, table, tag
+from .markup import Markup, folded, items, join, number, table, tag
 
 _HERE = Path(__file__).resolve().parent
 _KINDS = {
@@ -45,7 +45,7 @@ def to_bytes(subject: Subject, inventory: Inventory, files: Sequence[FileEntry])
     """Return the dossier; `files` are all files of the bundle but the dossier itself."""
     sections: list[tuple[str, Text, Callable[[], Markup]]] = [
         ("contents", Text("무엇이 들어 있나", "What is inside"), lambda: _contents(files)),
-        ("origins", Text("어디에서 왔나", "Where it came from"), lambda: _origins(inventory)),
+        ("origins", Text("어디에서 왔나", "Where it came from"), lambda: _origins(subject, inventory)),
         ("vulnerabilities", Text("알려진 취약점", "Known vulnerabilities"), lambda: risks.advisories(subject)),
         ("licences", Text("라이선스", "Licences"), lambda: risks.licences(inventory)),
         ("packages", Text("패키지와 그 성질", "Packages and what they can do"), lambda: packages.packages(inventory)),
@@ -57,8 +57,8 @@ def to_bytes(subject: Subject, inventory: Inventory, files: Sequence[FileEntry])
         ("files", Text("모든 파일의 해시", "Every file and its hash"), lambda: _files(files)),
     ]  # fmt: skip
     body = [_head(subject), _overview(subject, inventory, files), _index([item[:2] for item in sections])]
-    for number, (name, title, make) in enumerate(sections, start=1):
-        body.append(tag("section", tag("h2", f"{number}. ", title), make(), id=name))
+    for place, (name, title, make) in enumerate(sections, start=1):
+        body.append(tag("section", tag("h2", f"{place}. ", title), make(), id=name))
     page = (_HERE / "page.html").read_text(encoding="utf-8")
     parts = {
         "title": join(f"{subject.plan.project.name} {subject.plan.project.version} - review"),
@@ -90,7 +90,7 @@ def _head(subject: Subject) -> Markup:
 
 
 def _overview(subject: Subject, inventory: Inventory, files: Sequence[FileEntry]) -> Markup:
-    flagged = len(inventory.flagged())
+    flagged = len({(item.name, item.version) for item in inventory.flagged()})
     wheels = inventory.of_kind("wheel", "project")
     cards = [
         (human_size(sum(entry.size for entry in files)), Text("전체 크기", "in all")),
@@ -132,12 +132,12 @@ def _grouped(pairs: Sequence[tuple[str, int]]) -> dict[str, tuple[int, int]]:
 def _bars(label: Text, rows: Sequence[tuple[str | Text | Markup, int, int]]) -> Markup:
     most = max([size for _, _, size in rows], default=0) or 1
     return table(
-        [label, Text("개수", "count"), Text("크기", "size"), ""],
+        [label, number(Text("개수", "count")), number(Text("크기", "size")), ""],
         (
             [
                 name,
-                tag("span", str(count), class_="number"),
-                tag("span", human_size(size), class_="number"),
+                number(str(count)),
+                number(human_size(size)),
                 tag("span", tag("i", style=f"width:{max(size * 100 / most, 0.5):.1f}%"), class_="bar"),
             ]
             for name, count, size in rows
@@ -145,7 +145,7 @@ def _bars(label: Text, rows: Sequence[tuple[str | Text | Markup, int, int]]) -> 
     )
 
 
-def _origins(inventory: Inventory) -> Markup:
+def _origins(subject: Subject, inventory: Inventory) -> Markup:
     found = tables.origins(inventory)
     return join(
         tag(
@@ -155,6 +155,7 @@ def _origins(inventory: Inventory) -> Markup:
                 "Every file was compared with the SHA-256 that the lock or the model's pins name before it was packed. Credentials and folders of the build box are not written down.",
             ),
         ),
+        items(subject.plan.notes) if subject.plan.notes else "",
         _bars(
             Text("출처", "origin"), [(_PLACES.get(name, name), *figures) for name, figures in found.items()]
         ),
@@ -165,12 +166,12 @@ def _files(files: Sequence[FileEntry]) -> Markup:
     rows = (
         [
             tag("span", entry.path, class_="path"),
-            tag("span", f"{entry.size:,}", class_="number"),
+            number(f"{entry.size:,}"),
             tag("span", entry.sha256, class_="hash"),
         ]
         for entry in files
     )
-    listing = table([Text("파일", "file"), Text("바이트", "bytes"), "SHA-256"], rows, "files")
+    listing = table([Text("파일", "file"), number(Text("바이트", "bytes")), "SHA-256"], rows, "files")
     title = Text(f"파일 {len(files)}개 펼치기", f"show {len(files)} files")
     note = Text(
         "이 문서 자신과 MANIFEST.json은 아래에 없습니다: 그 해시는 checksums.sha256에 있습니다.",
