@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Sequence, TextIO, Tuple
 
 from . import layout, limits, verify, volumes
+from .anchors import given
 from .errors import IntegrityError, InternalError, Interrupted, RagTraceError, SpaceError, UsageProblem
 from .reading import BundleReader, admit
 from .tarstream import TarReader
@@ -199,7 +200,7 @@ def _parser(lang: str) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, voice: Voice) -> int:
-    anchors = _anchors(options)
+    anchors = given(options.allowed_signers, options.trust_fingerprint, options.require_signatures)
     folders, files = _sorted(options.paths)
     wanted = _wanted(folders, files)
     bases = list(options.base)
@@ -226,19 +227,6 @@ def _run(options: argparse.Namespace, voice: Voice) -> int:
             )
         )
     return 0
-
-
-def _anchors(options: argparse.Namespace) -> Anchors:
-    text = ""
-    if options.allowed_signers is not None:
-        data = verify.read_capped(options.allowed_signers, limits.ALLOWED_SIGNERS_BYTES)
-        if data is None:
-            raise UsageProblem(
-                Text("allowed_signers 파일이 없습니다", "there is no such allowed_signers file"),
-                where=str(options.allowed_signers),
-            )
-        text = data.decode("utf-8", "replace")
-    return Anchors(text, tuple(options.trust_fingerprint), options.require_signatures)
 
 
 def _sorted(paths: Sequence[Path]) -> Tuple[List[Path], List[Path]]:
@@ -327,16 +315,9 @@ def _opened(
 
 
 def _index(path: Path, anchors: Anchors, options: argparse.Namespace) -> Tuple[VolumeIndex, Origin]:
-    data = verify.read_capped(path, limits.INDEX_BYTES)
-    signatures = []
-    for name in volumes.signature_names(path.name):
-        signature = verify.read_capped(path.with_name(name), limits.SIGNATURE_BYTES)
-        if signature is None:
-            break
-        signatures.append(signature)
-    origin = volumes.verify_index(data or b"", signatures, anchors, path.name)
+    index, origin = volumes.read_index(path, verify.read_capped(path, limits.INDEX_BYTES) or b"", anchors)
     verify.require_origin(origin, options.allow_unverified_origin)
-    return volumes.parse_index(data or b"", str(path)), origin
+    return index, origin
 
 
 def _asking(voice: Voice, folders: Sequence[Path]) -> volumes.Ask:

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, Optional, Sequence, Tuple, cast
 
-from . import layout, limits, names, sshsig, strictjson, trust
+from . import layout, limits, names, sshsig, strictjson, trust, verify
 from .errors import IntegrityError, SignatureError
 from .hashing import sha256_file
 from .strictjson import Fields
@@ -119,6 +119,25 @@ def _check(index: VolumeIndex) -> None:
             raise ValueError(f"volume {number} is named {volume.name!r}")
     if sum(volume.size for volume in index.volumes) != archive.size:
         raise ValueError("the volumes' sizes do not add up to the archive's")
+
+
+def read_index(
+    path: Path, data: bytes, anchors: Anchors, now: Optional[datetime] = None
+) -> Tuple[VolumeIndex, Origin]:
+    """Verify an index, whose bytes are `data`, by the signatures beside it and parse it.
+
+    Raises:
+        SignatureError: unsigned, a broken signature, or by nobody among the anchors.
+        IntegrityError: refused.
+    """
+    signatures = []
+    for name in signature_names(path.name):
+        signature = verify.read_capped(path.with_name(name), limits.SIGNATURE_BYTES)
+        if signature is None:
+            break
+        signatures.append(signature)
+    origin = verify_index(data, signatures, anchors, path.name, now)
+    return parse_index(data, str(path)), origin
 
 
 def verify_index(
