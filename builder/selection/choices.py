@@ -23,7 +23,7 @@ def check(facts: UvLock, project: ProjectSpec, extras: Sequence[str], groups: Se
     """
     details = [
         *_unknown("extra", extras, facts.extras(str(canonicalize_name(project.name)))),
-        *_unknown("group", groups, _groups(project)),
+        *(_unknown("group", groups, _groups(project)) if groups else ()),
         *_conflicting(facts, project, extras, groups),
     ]
     if details:
@@ -54,7 +54,13 @@ def _groups(project: ProjectSpec) -> list[str]:
     """Return the project's groups, and those of its workspace, which uv offers to every member."""
     found: list[str] = []
     for folder in {project.root, project.workspace}:
-        table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        path = folder / "pyproject.toml"
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageProblem(
+                Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"), where=f"{path}: {error}"
+            ) from error
         found += table.get("dependency-groups", {})
         if "dev-dependencies" in table.get("tool", {}).get("uv", {}):
             found.append("dev")

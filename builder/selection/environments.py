@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from functools import cache
 
-from packaging.markers import Marker
+from packaging.markers import Marker, UndefinedEnvironmentName
 
 from ..inputs import TargetSpec
 
 # A bundle serves every patch release of an interpreter; a package needed at either end is carried.
 FIRST_PATCH, LAST_PATCH = 0, 99
+# The kernel's version: every host of a target has its own.
+_HOST_ONLY = ("platform_release", "platform_version")
 
 
 class Host:
@@ -24,8 +26,7 @@ class Host:
             "implementation_name": "cpython",
             "implementation_version": self.full_version,
             "platform_python_implementation": "CPython",
-            "platform_release": "",
-            "platform_version": "",
+            **dict.fromkeys(_HOST_ONLY, ""),
             "python_version": python,
             "python_full_version": self.full_version,
             "extras": frozenset[str](),
@@ -38,11 +39,15 @@ class Host:
 
         Raises:
             InvalidMarker: it is not a marker.
+            UndefinedEnvironmentName: it asks for what only the host itself knows.
         """
         if not marker:
             return True
         known = self._answers.get(marker)
         if known is None:
+            for name in _HOST_ONLY:
+                if name in marker:
+                    raise UndefinedEnvironmentName(name)
             known = _parsed(marker).evaluate(self._environment, context="lock_file")
             self._answers[marker] = known
         return known

@@ -43,8 +43,20 @@ class UvLock:
         self.conflicts = tuple(_conflict(members) for members in document.get("conflicts", ()))
 
     def entries(self, name: str) -> list[dict[str, Any]]:
-        """Return the entries of a package, one for each locked version."""
-        return [tomllib.loads("[[package]]" + block)["package"][0] for block in self._blocks.get(name, ())]
+        """Return the entries of a package, one for each locked version.
+
+        Raises:
+            BuildError: one is not TOML, or names no source.
+        """
+        try:
+            found = [
+                tomllib.loads("[[package]]" + block)["package"][0] for block in self._blocks.get(name, ())
+            ]
+        except tomllib.TOMLDecodeError as error:
+            raise not_understood(f"{name}: {error}") from error
+        if not all(isinstance(entry.get("source"), dict) for entry in found):
+            raise not_understood(f"{name}: no source")
+        return found
 
     def folder_version(self, name: str) -> str:
         """Return the version of a package that is locked from a folder; nothing where it is dynamic."""
