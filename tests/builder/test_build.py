@@ -42,7 +42,7 @@ def run(
     carried_uv.in_cache(Cache(tmp_path / "cache"))
 
     def call(*words: str) -> tuple[int, str, str]:
-        arguments = [*words, "--project-root", str(project.root)]
+        arguments = [*words, "--project-root", str(project.root), "--allow-build", "beta-pkg"]
         if "plan" not in words:
             arguments += ["--output-dir", str(tmp_path / "out")]
         code = cli.main(arguments)
@@ -219,6 +219,8 @@ def test_a_killed_download_is_resumed_by_a_new_process(
         carried_uv.BUILDER,
         "build",
         "--quiet",
+        "--allow-build",
+        "beta-pkg",
         "--project-root",
         str(project.root),
     ]
