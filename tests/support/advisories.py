@@ -74,6 +74,8 @@ def serve(services: Services | None = None, tls: ssl.SSLContext | None = None) -
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one packet: two small ones wait for each other (Nagle, delayed acknowledgement).
+        wbufsize = -1
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -82,10 +84,11 @@ def serve(services: Services | None = None, tls: ssl.SSLContext | None = None) -
             assert tls is not None
             self.send_response(200)
             self.end_headers()
+            self.wfile.flush()
             self.rfile.close()
             self.connection = tls.wrap_socket(self.connection, server_side=True)
             self.rfile = self.connection.makefile("rb")
-            self.wfile = self.connection.makefile("wb", 0)
+            self.wfile = self.connection.makefile("wb")
             self.close_connection = False
 
         def finish(self) -> None:

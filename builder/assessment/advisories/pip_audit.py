@@ -38,7 +38,7 @@ from .interface import OSV_URL, Answer, lots, nobody
 CONTROL = Pinned("jinja2", "2.4.1")
 # Seconds: one connection; the control; everything, with so much more for each package.
 SOCKET_S = 5
-CONTROL_S = 10.0
+CONTROL_S = 15.0
 LIMIT_S = 20.0
 PER_PACKAGE_S = 0.2
 BATCH = 40
