@@ -7,33 +7,17 @@ offline. `make test-isolated` builds a real bundle and sets RAGTRACE_TEST_CONNEC
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import ipaddress
 import os
-import socket
-import struct
 import sys
 from pathlib import Path
 
 import pytest
 
-_CLONE_NEWNET = 0x40000000
-_SIOCSIFFLAGS = 0x8914
-_IFF_UP_RUNNING = 0x41
+from tests.support import namespace
+
 _MARK = "RAGTRACE_TEST_NETWORK"
 _KEPT = ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
-
-
-def _enter_namespace() -> bool:
-    """Move this process into a network namespace with loopback up; False where that is not allowed."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        return False
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", _IFF_UP_RUNNING, b""))
-    return True
 
 
 def _refuse_remote(event: str, arguments: tuple[object, ...]) -> None:
@@ -54,7 +38,7 @@ def _close_network() -> str:
         return "connected (isolated-host tests build a real bundle)"
     if os.environ.get(_MARK):
         return os.environ[_MARK]
-    if _enter_namespace():
+    if namespace.enter():
         os.environ[_MARK] = "namespace with loopback only, children included"
     else:
         sys.addaudithook(_refuse_remote)
