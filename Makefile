@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help dev bundle lint format type test test-fault test-isolated demo docs bench clean
+.PHONY: help dev bundle lint format type test test-convert test-fault test-isolated demo docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,6 +20,9 @@ type: dev  ## mypy, strict
 	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
 test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
 	$(PYTEST) -n 2 -m "not isolated and not fault"
+test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own
+	python="$$(PYTHON=$(PYTHON) sh tests/convert/prepare.sh)" && \
+	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) tests/convert
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts

@@ -119,7 +119,7 @@ def torch_bytes(
     """
     pickle = b"\x80\x02" + _ORDERED + b"("
     for number, (name, (dtype, shape, _)) in enumerate(tensors.items()):
-        pickle += _text(name) + _tensor(number, dtype, shape)
+        pickle += _text(name) + tensor_opcodes(number, dtype, shape)
     for name, opcodes in (extra or {}).items():
         pickle += _text(name) + opcodes
     pickle += b"u."
@@ -154,9 +154,16 @@ def _numbers(values: Sequence[int]) -> bytes:
     return b"(" + b"".join(whole_number(value) for value in values) + b"t"
 
 
-def _tensor(number: int, dtype: str, shape: Sequence[int]) -> bytes:
-    strides = [math.prod(shape[position + 1 :]) for position in range(len(shape))]
+def tensor_opcodes(
+    number: int,
+    dtype: str,
+    shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    count: int | None = None,
+) -> bytes:
+    """Return the pickle opcodes of a tensor over storage `number`, which holds `count` elements."""
+    strides = strides or [math.prod(shape[position + 1 :]) for position in range(len(shape))]
     storage = b"(" + _text("storage") + f"ctorch\n{_STORAGES[dtype]}\n".encode() + _text(str(number))
-    storage += _text("cpu") + whole_number(math.prod(shape)) + b"tQ"
+    storage += _text("cpu") + whole_number(math.prod(shape) if count is None else count) + b"tQ"
     arguments = storage + whole_number(0) + _numbers(shape) + _numbers(strides) + b"\x89" + _ORDERED
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"

@@ -52,7 +52,7 @@ def read(path: Path, name: str) -> dict[str, torch.Tensor]:
 def _read_safetensors(path: Path, name: str) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
         raise _unreadable(name, error) from error
@@ -67,7 +67,7 @@ def read_pickle(path: Path, name: str) -> dict[str, torch.Tensor]:
     """
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
         raise _unreadable(name, error) from error

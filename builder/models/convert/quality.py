@@ -151,16 +151,17 @@ def cosine(
 
 def golden_bytes(kind: str, graph: str, precision: str, cases: Sequence[Case]) -> bytes:
     """Return the golden vectors as JSON; docs/how-to/convert-models.md says how to check against them."""
-    document = {
+    head = {
         "format": GOLDEN_FORMAT,
         "kind": kind,
         "graph": graph,
         "precision": precision,
         "minimum_cosine": THRESHOLDS[precision],
         "colbert_values": _COLBERT_VALUES,
-        "cases": [_golden_case(case) for case in cases],
     }
-    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+    rows = ",\n  ".join(json.dumps(_golden_case(case), ensure_ascii=False) for case in cases)
+    # One case to a line: short enough to read, long enough to compare.
+    return f'{json.dumps(head)[:-1]},\n "cases": [\n  {rows}\n ]}}\n'.encode()
 
 
 def _golden_case(case: Case) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Model conversion for real, in an environment that has torch: `make test-convert`."""

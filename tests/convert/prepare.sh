@@ -1,0 +1,16 @@
+#!/bin/sh
+# Make the environment that the conversion's tests run their child process in, and print its interpreter.
+# It stays in the user's cache folder; running this again changes nothing.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/ragtrace/convert-venv
+
+if ! cmp -s "$here/requirements.txt" "$folder/ready.txt"; then
+    echo "preparing the conversion's environment in $folder" >&2
+    rm -rf "$folder"
+    "${PYTHON:-python3}" -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --quiet --requirement "$here/requirements.txt" >&2
+    # Written last: an installation that was cut short is made again.
+    cp "$here/requirements.txt" "$folder/ready.txt"
+fi
+echo "$folder/bin/python"
