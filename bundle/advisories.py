@@ -62,6 +62,11 @@ class Pinned(NamedTuple):
         return self.version.partition("+")[0]
 
 
+def pinned(name: str, version: str) -> Pinned:
+    """Return a package under its normalised name."""
+    return Pinned(re.sub(r"[-_.]+", "-", name).lower(), version)
+
+
 @dataclass(frozen=True)
 class Advisory:
     """One advisory against one carried package.

@@ -54,7 +54,8 @@ def subjects(plan: BundlePlan) -> tuple[list[Pinned], list[str]]:
 
     The packed project itself is not asked about: it is whoever builds the bundle who knows its flaws.
     """
-    packages = {Pinned(canonicalize_name(item.name), item.version) for item in plan.packages}
+    # A source whose version its build decides has none yet, and is on no index either.
+    packages = {Pinned(canonicalize_name(item.name), item.version) for item in plan.packages if item.version}
     sources: dict[str, set[str]] = {}
     for item in plan.artifacts:
         sources.setdefault(canonicalize_name(item.name), set()).add(item.kind)

@@ -57,7 +57,7 @@ def narrowed(report: AuditReport, packages: Sequence[Pinned]) -> AuditReport:
     wanted = set(packages)
     covered = set(report.packages)
     missing = tuple(
-        Unknown(item.name, item.version, f"not in the given snapshot of {report.date[:10]}")
+        Unknown(item.name, item.version, f"the answers of {report.date[:10]} do not cover it")
         for item in sorted(wanted - covered)
     )
     return AuditReport(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from bundle import layout
-from bundle.advisories import STALE_DAYS, AuditReport, Pinned, parse_report
+from bundle.advisories import STALE_DAYS, AuditReport, parse_report, pinned
 from bundle.errors import RagTraceError
 from bundle.hashing import sha256_bytes
 from bundle.limits import ADVISORIES_BYTES
@@ -65,8 +65,9 @@ def known_vulnerabilities(subject: Subject) -> Outcome:
 
 def _judge(manifest: Manifest, report: AuditReport, now: datetime) -> Outcome:
     # The packed project's own flaws are known to whoever made it, not to a database of published packages.
-    carried = {Pinned(item.name, item.version) for item in manifest.packages}
-    carried = {item for item in carried if item.name != manifest.project.name}
+    own = pinned(manifest.project.name, "").name
+    carried = {pinned(item.name, item.version) for item in manifest.packages}
+    carried = {item for item in carried if item.name != own}
     covered = set(report.packages)
     silent = sorted(carried - covered) + [item.carried for item in report.unknown if item.carried in carried]
     found = [item for item in report.advisories if item.carried in carried]
