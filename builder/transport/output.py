@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,17 +89,21 @@ class Unfinished:
 def whole_or_nothing(output: Path, archive: str) -> Iterator[Callable[[str], Unfinished]]:
     """Give what opens files of `archive` that get their names together when the block ends well.
 
-    They get their names in the order in which they were opened. What a killed run left under temporary
-    names is removed first, unless its run still lives.
+    They are written one after the other and get their names in that order. Only the first stays open, for
+    its lock, which says that this run lives; what killed runs left under temporary names is removed first.
 
     Raises:
         SpaceError: the output cannot be written; nothing unfinished is left.
     """
     opened: list[Unfinished] = []
+    token = secrets.token_hex(4)
 
     def begin(name: str) -> Unfinished:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".partial", dir=output)
-        item = Unfinished(Path(temporary), output / name, os.fdopen(descriptor, "wb", buffering=0))
+        for item in opened[1:]:
+            item.stream.close()
+        place = output / f".{name}.{token}.partial"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        item = Unfinished(place, output / name, os.fdopen(os.open(place, flags, 0o644), "wb", buffering=0))
         opened.append(item)
         _lock(item.stream.fileno())
         return item
@@ -110,7 +114,8 @@ def whole_or_nothing(output: Path, archive: str) -> Iterator[Callable[[str], Unf
         yield begin
         for item in opened:
             item.place.chmod(0o644)
-            item.stream.close()
+            if sys.platform == "win32":
+                item.stream.close()
             os.replace(item.place, item.final)
     except OSError as error:
         raise cannot_write(output, error) from error
@@ -131,16 +136,21 @@ def cannot_write(output: Path, error: OSError) -> SpaceError:
 
 
 def _sweep(output: Path, archive: str) -> None:
-    """Remove what killed runs left of this archive: nobody holds its lock any more."""
+    """Remove what killed runs left of this archive: nobody holds a lock on any file of theirs."""
     stem = archive.removesuffix(ARCHIVE_SUFFIX)
+    runs: dict[str, list[Path]] = {}
     for place in output.iterdir():
-        if not (place.name.startswith(f".{stem}.") and place.name.endswith(".partial")):
-            continue
+        if place.name.startswith(f".{stem}.") and place.name.endswith(".partial"):
+            runs.setdefault(place.name.split(".")[-2], []).append(place)
+    for places in runs.values():
+        # By name its first file comes first: the one whose lock a living run holds.
+        first, *_ = sorted(places)
         with contextlib.suppress(OSError):
-            descriptor = os.open(place, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(first, os.O_RDWR | getattr(os, "O_BINARY", 0))
             try:
                 _lock(descriptor)
-                place.unlink()
+                for place in places:
+                    place.unlink()
             finally:
                 os.close(descriptor)
 

@@ -28,19 +28,23 @@ def parse_size(text: str) -> int:
     Raises:
         UsageProblem: not a size, or below one megabyte.
     """
-    known = MEDIA.get(text.strip().upper())
-    found = _SIZE.fullmatch(text.strip())
-    if known is None and found is None:
+    size = MEDIA.get(text.strip().upper()) or to_bytes(text)
+    if size is None:
         raise _problem(text, Text("볼륨 크기를 알 수 없습니다", "the volume size is not understood"))
-    if known is not None or found is None:
-        return known or 0
-    number, unit, binary = found.groups()
-    size = int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()])
     if size < SMALLEST:
         raise _problem(
             text, Text("볼륨이 너무 작습니다 (1MB 이상)", "the volumes are too small (at least 1MB)")
         )
     return size
+
+
+def to_bytes(text: str) -> int | None:
+    """Return a size in bytes, or None for what is no size."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()])
 
 
 def _problem(text: str, summary: Text) -> UsageProblem:
