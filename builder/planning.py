@@ -111,6 +111,10 @@ class _Desk:
             self._models[key] = plan_models(request.models, dict(request.model_folders))
         return self._models[key]
 
+    def notes(self, project: ProjectSpec) -> list[Text]:
+        newer = newer_revision(self.facts(project.workspace))
+        return [*([newer] if newer else []), *choices.ignored_settings(project)]
+
     def interpreter(self, path: Path) -> Artifact:
         """Describe the interpreter archive that was given; it is packed from where it lies."""
         if path not in self._archives:
@@ -136,7 +140,6 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
     obstacles += missing
     if request.python_archive is not None:
         artifacts.append(desk.interpreter(request.python_archive))
-    newer = newer_revision(desk.facts(request.project.workspace))
     return BundlePlan(
         project=request.project,
         profile=request.profile,
@@ -144,7 +147,7 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
         artifacts=tuple(artifacts),
         packages=selection.packages(),
         obstacles=tuple(obstacles),
-        notes=(*([newer] if newer else []), *selection.notes),
+        notes=(*desk.notes(request.project), *selection.notes),
         extras=request.extras,
         groups=request.groups,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import tomllib
 from packaging.utils import canonicalize_name
@@ -13,6 +15,9 @@ from bundle.text import Text
 
 from ..inputs import ProjectSpec
 from .uvlock import UvLock
+
+# What a project may ask of uv about building; a bundle carries a wheel wherever the lock has one.
+_UNFOLLOWED = ("no-binary", "no-binary-package", "no-build", "no-build-package")
 
 
 def check(facts: UvLock, project: ProjectSpec, extras: Sequence[str], groups: Sequence[str]) -> None:
@@ -50,21 +55,40 @@ def _unknown(kind: str, chosen: Sequence[str], declared: Sequence[str]) -> Itera
         )
 
 
+def ignored_settings(project: ProjectSpec) -> list[Text]:
+    """Return what the workspace tells uv about wheels and sources, and a bundle does not follow."""
+    settings = _table(project.workspace).get("tool", {}).get("uv", {})
+    names = [name for name in _UNFOLLOWED if settings.get(name)]
+    if not names:
+        return []
+    listed = ", ".join(f"tool.uv.{name}" for name in names)
+    return [
+        Text(
+            f"{listed}은(는) 따르지 않습니다: 휠이 있으면 휠을, 없으면 소스를 씁니다",
+            f"{listed} is not followed: where there is a wheel it is carried, else the source is built",
+        )
+    ]
+
+
 def _groups(project: ProjectSpec) -> list[str]:
     """Return the project's groups, and those of its workspace, which uv offers to every member."""
     found: list[str] = []
     for folder in {project.root, project.workspace}:
-        path = folder / "pyproject.toml"
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageProblem(
-                Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"), where=f"{path}: {error}"
-            ) from error
+        table = _table(folder)
         found += table.get("dependency-groups", {})
         if "dev-dependencies" in table.get("tool", {}).get("uv", {}):
             found.append("dev")
     return found
+
+
+def _table(folder: Path) -> dict[str, Any]:
+    path = folder / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(
+            Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"), where=f"{path}: {error}"
+        ) from error
 
 
 def _conflicting(

@@ -74,8 +74,8 @@ def plain_linux(package: LockedPackage, wheels: Sequence[LockedFile]) -> Refusal
             f"its wheel is tagged plain linux and promises nothing about the C library ({_names(wheels)})",
         ),
         Text(
-            f"manylinux 휠이 있는 버전을 잠그거나, 대상에서 시험했다면 --accept-plain-linux {package.name}",
-            f"lock a version with a manylinux wheel; or, once tried on the target, --accept-plain-linux {package.name}",
+            f"manylinux나 musllinux 휠이 있는 버전을 잠그거나, 대상에서 시험했다면 --accept-plain-linux {package.name}",
+            f"lock a version with a manylinux or musllinux wheel; or, once tried on the target, --accept-plain-linux {package.name}",
         ),
     )
 
@@ -113,6 +113,15 @@ REDACTED = Refusal(
         "주소에서 인증 정보를 빼고 다시 잠그고, 인증은 UV_INDEX_… 변수나 netrc로 주십시오",
         "lock again without credentials in the address; give them as UV_INDEX_… variables or in netrc",
     ),
+)
+
+
+SECRET = Refusal(
+    Text(
+        "잠긴 주소에 암호나 토큰이 있어 번들의 문서에 실려 나가게 됩니다",
+        "its locked address holds a password or token, which the bundle's documents would carry along",
+    ),
+    REDACTED.remedy,
 )
 
 
@@ -204,11 +213,8 @@ def _lowest_floor(wheels: Sequence[LockedFile], target: TargetSpec) -> tuple[int
     """Return the lowest floor above the target's that a wheel for its processor has."""
     if target.libc not in _FAMILY:
         return None
-    arches = {
-        tag.rsplit("_", 1)[-1] if target.libc == "macos" else target.arch
-        for tag in tags.platform_tags(target)
-    }
-    arches |= {tag.split("_", 3)[-1] for tag in tags.platform_tags(target)}
+    served = (_FLOOR.fullmatch(tag) for tag in tags.platform_tags(target))
+    arches = {match.group(4) for match in served if match}
     found = []
     for wheel in wheels:
         for tag in wheel.tags:

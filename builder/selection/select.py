@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.tags import Tag
@@ -24,8 +24,11 @@ from .environments import Host, both_ends, patches
 from .lock import Lock, LockedFile, LockedPackage, LockedTree
 from .obstacles import Refusal
 
+_NO_ANSWER = (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName)
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _BUILT = "uv.lock; built into a wheel on the build box"
+# A user name so long is an access token; a shorter one, such as ssh's git@, is no secret.
+_TOKEN_LENGTH = 20
 
 
 @dataclass
@@ -98,10 +101,11 @@ def select(
     selection = Selection(tuple(pythons))
     for python in pythons:
         ends = _served(lock, target, python, selection)
-        places = (tags.ranks(target, python), tags.ranks(target, python, True))
+        usual = tags.ranks(target, python)
         needed = [package for package in lock.packages if _needed(package, ends, selection)]
         for package, limit in _limited(needed, target, python, selection):
-            chosen = best_wheel(package, places[package.name in accepted]) or package.sdist or package.tree
+            places = tags.ranks(target, python, True) if package.name in accepted else usual
+            chosen = best_wheel(package, places) or package.sdist or package.tree
             if chosen is None:
                 found: Artifact | Refusal = obstacles.no_wheel(package, target, python)
             else:
@@ -138,7 +142,14 @@ def _served(lock: Lock, target: TargetSpec, python: str, selection: Selection) -
                 f"Python {python} has to be a patch release that fits {lock.requires_python}",
             )
         )
-    resolved = [host for host in fitting if not lock.environments or any(map(host.fits, lock.environments))]
+    try:
+        resolved = [
+            host for host in fitting if not lock.environments or any(map(host.fits, lock.environments))
+        ]
+    except _NO_ANSWER as error:
+        refusal = obstacles.bad_marker(" | ".join(lock.environments), str(error).splitlines()[0])
+        selection.refuse("uv.lock", "", refusal, python)
+        return []
     if not resolved:
         selection.refuse("uv.lock", "", obstacles.outside_environments(lock, target), python)
     return resolved
@@ -147,7 +158,7 @@ def _served(lock: Lock, target: TargetSpec, python: str, selection: Selection) -
 def _needed(package: LockedPackage, ends: Sequence[Host], selection: Selection) -> bool:
     try:
         return any(host.fits(package.marker) for host in ends)
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+    except _NO_ANSWER as error:
         refusal = obstacles.bad_marker(package.marker, str(error).splitlines()[0])
         selection.refuse(package.name, package.version, refusal, ends[0].python)
         return False
@@ -171,8 +182,11 @@ def _limited(
 
 def _artifact(package: LockedPackage, chosen: LockedFile | LockedTree) -> Artifact | Refusal:
     """Return what was chosen as an artefact, or why it cannot be used."""
-    if "****" in chosen.url:
+    login = urlsplit(chosen.url).netloc.rpartition("@")[0]
+    if "****" in login:
         return obstacles.REDACTED
+    if ":" in login or len(login) >= _TOKEN_LENGTH:
+        return obstacles.SECRET
     if isinstance(chosen, LockedTree):
         return _tree(package, chosen)
     if not chosen.sha256 or not chosen.url:
@@ -187,7 +201,7 @@ def _artifact(package: LockedPackage, chosen: LockedFile | LockedTree) -> Artifa
         sha256=chosen.sha256,
         size=chosen.size,
         pythons=(),
-        reason="uv.lock" if wheel else _BUILT,
+        reason="uv.lock" if wheel else f"{_BUILT}: no wheel of it fits" if package.wheels else _BUILT,
         subdirectory=chosen.subdirectory,
     )
 

@@ -285,6 +285,15 @@ def test_a_newer_lock_is_refused_before_uv_runs_and_a_newer_revision_is_told(ric
         plan(rich)
 
 
+def test_what_the_project_asks_of_uv_and_a_bundle_does_not_follow_is_told(rich: ProjectSpec) -> None:
+    path = rich.root / "pyproject.toml"
+    assert not plan(rich).notes
+    path.write_text(path.read_text().replace("[tool.uv]\n", '[tool.uv]\nno-binary-package = ["alpha"]\n'))
+    found = plan(rich)
+    assert {item.kind for item in found.artifacts if item.name == "alpha"} == {"wheel"}
+    assert "tool.uv.no-binary-package is not followed" in found.notes[0].en
+
+
 def test_a_package_of_an_index_without_hashes_is_an_obstacle_where_it_is_needed(
     rich: ProjectSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

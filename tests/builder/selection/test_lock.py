@@ -54,10 +54,23 @@ def test_a_git_source_needs_repository_commit_and_subdirectory() -> None:
         ('type = "git", url = "https://git.example/r", commit-id = "main"', "commit is not complete"),
         (f'type = "hg", url = "https://hg.example/r", commit-id = "{COMMIT}"', "hg repository"),
         (f'type = "git", url = "https://u:****@git.example/r", commit-id = "{COMMIT}"', "redacted"),
+        (
+            f'type = "git", url = "https://u:secret@git.example/r", commit-id = "{COMMIT}"',
+            "password or token",
+        ),
+        (
+            f'type = "git", url = "https://{"t" * 40}@git.example/r", commit-id = "{COMMIT}"',
+            "password or token",
+        ),
     ],
 )
 def test_a_repository_that_cannot_be_had_again_is_an_obstacle(source: str, words: str) -> None:
     assert words in obstacle(f'name = "g"\nvcs = {{ {source} }}').reason.en
+
+
+def test_the_user_name_of_ssh_is_no_secret() -> None:
+    source = f'{{ type = "git", url = "ssh://git@git.example/r", commit-id = "{COMMIT}" }}'
+    assert artifact(f'name = "g"\nvcs = {source}').source == "ssh://git@git.example/r"
 
 
 @pytest.mark.parametrize("editable", ["true", "false"])
@@ -146,6 +159,11 @@ def test_a_lock_for_other_environments_names_them_and_the_target() -> None:
     found = obstacle('name = "w"\nversion = "1"', head)
     assert "sys_platform == 'win32' | sys_platform == 'darwin'" in found.reason.en
     assert "tool.uv.environments" in found.remedy.en and TARGET.name in found.remedy.en
+
+
+def test_an_environment_without_an_answer_is_an_obstacle() -> None:
+    head = HEAD + "environments = [\"platform_release >= '5'\"]\n"
+    assert "platform_release" in obstacle('name = "w"\nversion = "1"', head).reason.en
 
 
 def test_an_environment_that_covers_some_interpreters_refuses_the_others_by_name() -> None:
