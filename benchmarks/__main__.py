@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.isolated import documents
 
-from . import service
+from . import building, service
 from .cases import REPOSITORY, Bench, Row
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -54,9 +54,14 @@ def main() -> int:
     ) as folder:
         bench = Bench(Path(folder))
         for case in (
+            lambda: building.planning(bench),
+            lambda: building.cold_build(bench),
             bench.warm_build,
             bench.download,
             bench.packing,
+            lambda: building.sizes(bench),
+            lambda: building.delta(bench),
+            lambda: building.large_model(bench),
             bench.verification,
             bench.installation,
             bench.memory,
