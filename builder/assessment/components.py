@@ -201,7 +201,7 @@ def _models(subject: Subject, policy: Policy) -> Iterable[Component]:
                 entry for entry in subject.files if entry.kind == "model" and entry.path.startswith(folder)
             ),
             pythons=(),
-            source=places.shown(model.source),
+            source=places.of_model(model.source),
             licence=licences.of_words(model.licence, "manifest", policy),
             model=item,
         )

@@ -27,7 +27,7 @@ from .cleaning import block, line
 from .embedded import EmbeddedComponent
 
 # Raised when the reading changes: what an older version remembered is then read again.
-_FORMAT = 1
+_FORMAT = 2
 # A member is read up to these sizes; what is larger is named instead.
 _METADATA_BYTES = 4 << 20
 _TEXT_BYTES = 1 << 20
@@ -38,6 +38,14 @@ _TEXTS = 400
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _TEXT_SUFFIXES = ("", ".txt", ".md", ".rst", ".mit", ".bsd", ".apache", ".mpl2", ".lesser", ".gpl", ".html")
 _NATIVE = re.compile(r"\.(so|pyd|dll|dylib|exe|a|lib)$|\.so(\.\d+)+$", re.IGNORECASE)
+# ELF, and Mach-O of 64 bits and of several architectures, either byte order.
+_EXECUTABLES = (
+    b"\x7fELF",
+    b"\xcf\xfa\xed\xfe",
+    b"\xfe\xed\xfa\xcf",
+    b"\xca\xfe\xba\xbe",
+    b"\xbe\xba\xfe\xca",
+)
 # Python runs these by itself when an interpreter starts.
 _AT_START = re.compile(r"(\.pth|(^|/)(sitecustomize|usercustomize)\.py)$")
 
@@ -122,7 +130,7 @@ def _read(archive: zipfile.ZipFile, complaints: list[str]) -> WheelFacts:
     members = [item for item in archive.infolist() if not item.is_dir()]
     names = sorted(item.filename for item in members)
     info = next((name.split("/")[0] for name in names if name.split("/")[0].endswith(".dist-info")), "")
-    native = [item for item in members if _NATIVE.search(item.filename)]
+    native = [item for item in members if _is_native(archive, item)]
     found: dict[str, Any] = _metadata(
         _member(archive, f"{info}/METADATA", _METADATA_BYTES, complaints), complaints
     )
@@ -142,6 +150,19 @@ def _read(archive: zipfile.ZipFile, complaints: list[str]) -> WheelFacts:
         embedded=_embedded(archive, sboms, complaints),
         complaints=tuple(complaints),
     )
+
+
+def _is_native(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bool:
+    if _NATIVE.search(item.filename):
+        return True
+    # Programs have no suffix: uv is one.
+    if PurePosixPath(item.filename).suffix or item.file_size < 4:
+        return False
+    try:
+        with archive.open(item) as stream:
+            return stream.read(4) in _EXECUTABLES
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        return False
 
 
 def _facts(found: Mapping[str, Any], **more: Any) -> WheelFacts:  # noqa: ANN401 - fields of many types

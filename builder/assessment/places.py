@@ -6,6 +6,7 @@ import re
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 _PYPI_HOSTS = ("pypi.org", "files.pythonhosted.org", "pypi.python.org")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*)://[^\s]+", re.IGNORECASE)
 
 
@@ -18,7 +19,7 @@ def host(source: str) -> str:
     """Return the host a source was fetched from, ``local`` for a file given here, else the words as they are."""
     found = _URL.search(source)
     if found is None:
-        return source
+        return "local" if source.startswith("path:") else source
     parts = _split(found.group())
     if parts is None:
         return "?"
@@ -52,6 +53,11 @@ def _split(url: str) -> SplitResult | None:
         return urlsplit(url)
     except ValueError:
         return None
+
+
+def of_model(source: str) -> str:
+    """Return where a model came from: its repository's page, or the words as they are (``local``)."""
+    return f"https://huggingface.co/{source}" if _REPOSITORY.match(source) else shown(source)
 
 
 def as_iri(url: str) -> str:

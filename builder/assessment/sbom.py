@@ -143,9 +143,10 @@ def _licences(licence: Licence) -> Iterator[LicenseExpression | DisjunctiveLicen
 
 def _purl(item: Component) -> PackageURL | None:
     if item.kind == "model" and item.model is not None:
-        owner, _, name = item.model.model.source.rpartition("/")
-        if owner:
-            return PackageURL("huggingface", owner.rpartition("/")[2], name, item.version)
+        hub = "https://huggingface.co/"
+        if item.source.startswith(hub):
+            owner, _, name = item.source.removeprefix(hub).partition("/")
+            return PackageURL("huggingface", owner, name, item.version)
         return PackageURL("generic", None, item.name, item.version)
     if item.kind not in ("wheel", "uv", "project") or item.facts is None:
         return None

@@ -57,7 +57,6 @@ def commands(subject: Subject) -> Markup:
         f"ssh-keygen -Y verify -f allowed_signers -I {principal} -n {layout.NAMESPACE} -s {name} < {layout.MANIFEST}"
         for (principal, _), name in zip(subject.signers, layout.SIGNATURES, strict=False)
     ]
-    signatures = " ".join(f"! -name {name}" for name in layout.SIGNATURES[: max(1, len(subject.signers))])
     steps = [
         (
             Text("풀기 전에 목록 보기, 그리고 풀기 (스크립트를 실행하지 않습니다)", "List without unpacking, then unpack (nothing is run)"),
@@ -76,7 +75,7 @@ def commands(subject: Subject) -> Markup:
         ),
         (
             Text("목록에 없는 파일이 끼어들지 않았는지 확인: 아무것도 나오지 않아야 합니다", "Check that nothing was slipped in: this must print nothing"),
-            f"diff <(cut -c67- {layout.CHECKSUMS} | LC_ALL=C sort) <(find . -type f ! -name {layout.CHECKSUMS} {signatures} | cut -c3- | LC_ALL=C sort)",
+            f"diff <(cut -c67- {layout.CHECKSUMS} | LC_ALL=C sort) <(find . ! -type d ! -path ./{layout.CHECKSUMS} | cut -c3- | LC_ALL=C sort)",
         ),
         (
             Text("Windows PowerShell에서 해시 확인: 아무것도 나오지 않아야 합니다", "The hashes in Windows PowerShell: this must print nothing"),

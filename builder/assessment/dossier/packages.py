@@ -54,9 +54,7 @@ def packages(inventory: Inventory) -> Markup:
         (_row(item, inventory) for item in wheels),
         "packages",
     )  # fmt: skip
-    return join(
-        *parts, folded("packages", Text(f"휠 {len(wheels)}개 펼치기", f"show {len(wheels)} wheels"), listing)
-    )
+    return join(*parts, folded("packages", Text(f"휠 {len(wheels)}개", f"{len(wheels)} wheels"), listing))
 
 
 def builds(inventory: Inventory) -> Markup:
@@ -101,10 +99,10 @@ def _model(item: Component) -> Markup:
     local = model.source == "local"
     rows: list[tuple[Text, str | Text | Markup]] = [
         (Text("쓰임", "role"), model.role),
-        (Text("저장소", "repository"), Text("로컬 폴더", "a local folder") if local else places.shown(model.source)),
+        (Text("저장소", "repository"), Text("로컬 폴더", "a local folder") if local else item.source),
         (Text("폴더 목록의 해시", "digest of the folder") if local else Text("커밋", "commit"), tag("span", model.revision, class_="hash")),
         (Text("라이선스", "licence"), join(model.licence, tag("div", carried.licence_url, class_="dim path"))),
-        (Text("크기", "size"), f"{human_size(item.size)}, {len(item.files)} files"),
+        (Text("크기", "size"), Text(f"{human_size(item.size)}, 파일 {len(item.files)}개", f"{human_size(item.size)}, files: {len(item.files)}")),
         (Text("접근 승인", "gated"), Text("필요했음", "yes") if carried.gated else Text("필요 없음", "no")),
         (Text("면제", "waivers"), items(carried.waivers) if carried.waivers else Text("없음", "none")),
         (Text("변환", "conversions"), items(carried.conversions) if carried.conversions else Text("없음, 받은 그대로", "none, as published")),

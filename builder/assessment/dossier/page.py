@@ -172,7 +172,7 @@ def _files(files: Sequence[FileEntry]) -> Markup:
         for entry in files
     )
     listing = table([Text("파일", "file"), number(Text("바이트", "bytes")), "SHA-256"], rows, "files")
-    title = Text(f"파일 {len(files)}개 펼치기", f"show {len(files)} files")
+    title = Text(f"파일 {len(files)}개", f"{len(files)} files")
     note = Text(
         "이 문서 자신과 MANIFEST.json은 아래에 없습니다: 그 해시는 checksums.sha256에 있습니다.",
         "This page itself and MANIFEST.json are not below: their hashes stand in checksums.sha256.",

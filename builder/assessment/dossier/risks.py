@@ -6,7 +6,7 @@ from collections import Counter
 
 from bundle.text import Text
 
-from ..components import Inside, Inventory
+from ..components import Component, Inside, Inventory
 from ..findings import Advisory, AuditReport, Severity, Verdict
 from ..licences import Flag, Licence
 from ..subject import Subject
@@ -47,8 +47,8 @@ def verdict(subject: Subject) -> Markup:
     said = Text(
         f"{report.date} 기준, 출처 {report.source}: 취약점 {len(report.advisories)}건{counts.ko}, "
         f"답을 얻지 못한 패키지 {len(report.unknown)}개. 기준: {judged.policy}",
-        f"As of {report.date}, source {report.source}: {len(report.advisories)} advisories{counts.en}, "
-        f"{len(report.unknown)} packages without an answer. Policy: {judged.policy}",
+        f"As of {report.date}, source {report.source}: advisories: {len(report.advisories)}{counts.en}, "
+        f"packages without an answer: {len(report.unknown)}. Policy: {judged.policy}",
     )
     if not judged.passed:
         return _box("bad", Text("취약점 정책: 불합격", "Vulnerability policy: failed"), said)
@@ -111,7 +111,7 @@ def licences(inventory: Inventory) -> Markup:
         parts.append(items(join(_chip(flag), " ", flag.reason) for flag in ordered))
     rows = dict.fromkeys(
         (
-            f"{item.name} {item.version}",
+            _label(item),
             _stated(item.licence),
             _chips(item.licence, inventory),
             _told(item.licence),
@@ -132,7 +132,7 @@ def licences(inventory: Inventory) -> Markup:
         parts.append(_embedded(embedded, inventory))
     everything = dict.fromkeys(
         (
-            f"{item.name} {item.version}",
+            _label(item),
             _stated(item.licence),
             _chips(item.licence, inventory),
             _told(item.licence),
@@ -142,7 +142,7 @@ def licences(inventory: Inventory) -> Markup:
     parts.append(
         folded(
             "licences",
-            Text(f"모든 라이선스 {len(everything)}건 펼치기", f"show all {len(everything)} licences"),
+            Text(f"모든 라이선스 {len(everything)}건", f"all {len(everything)} licences"),
             table(head, everything),
         )
     )
@@ -235,8 +235,8 @@ def _waivers(judged: Verdict) -> Markup:
 
 def _embedded(found: list[Inside], inventory: Inventory) -> Markup:
     title = Text(
-        f"휠 안에 링크된 구성 요소 가운데 표시한 것 {len(found)}건 펼치기 (전체 {len(inventory.inside)}건은 licences.csv)",
-        f"show {len(found)} flagged components linked inside wheels (all {len(inventory.inside)}: licences.csv)",
+        f"휠 안에 링크된 구성 요소 가운데 표시한 것 {len(found)}건 (전체 {len(inventory.inside)}건은 licences.csv)",
+        f"{len(found)} flagged components linked inside wheels (all {len(inventory.inside)}: licences.csv)",
     )
     rows = (
         (
@@ -254,6 +254,11 @@ def _embedded(found: list[Inside], inventory: Inventory) -> Markup:
         Text("표시", "flag"),
     ]
     return folded("embedded", title, table(head, rows))
+
+
+def _label(item: Component) -> str:
+    # A commit is shown in full where the model is described.
+    return f"{item.name} {item.version[:12] if item.kind == 'model' else item.version}"
 
 
 def _stated(licence: Licence) -> str | Markup:

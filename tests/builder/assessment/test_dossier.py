@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from datetime import date
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from bundle.hashing import sha256_bytes
 from bundle.manifest import Build, Model
 from bundle.text import Text
 from tests.builder.assessment.subjects import NOTE, Bundle, crate, cyclonedx
+from tests.support.bundles import make_bundle
 
 VOID = {"meta", "input", "br"}
 ATTACK = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{body}} &amp; \x1b[2J\u202e"
@@ -341,3 +344,38 @@ def test_a_warm_assessment_opens_no_wheel_and_loads_no_library(bundle: Bundle) -
         check=True,
     )
     assert done.stdout.split("\n")[:2] == [first.files[0].entry.sha256, "[]"]
+
+
+def commands_of(found: dict[str, bytes]) -> dict[str, str]:
+    """Return the page's commands by their first word."""
+    blocks = re.findall(r"<pre><code>(.*?)</code></pre>", found[documents.DOSSIER].decode(), re.DOTALL)
+    return {unescape(block).split()[0]: unescape(block) for block in blocks}
+
+
+@pytest.mark.skipif(
+    shutil.which("bash") is None or shutil.which("ssh-keygen") is None, reason="no stock tools"
+)
+def test_the_commands_on_the_page_accept_a_true_bundle_and_notice_a_false_one(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    sealed = make_bundle(tmp_path / "bundle", serve=None)
+    (tmp_path / "bundle" / "allowed_signers").write_text(sealed.key.allowed_signers())
+    subject = bundle.subject(signers=((sealed.key.principal, sealed.fingerprint),))
+    commands = commands_of(made(subject, bundle.cache))
+
+    def run(first: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", commands[first]], cwd=sealed.root, capture_output=True, text=True, check=False
+        )
+
+    signature = run("ssh-keygen")
+    assert signature.returncode == 0, signature.stderr
+    assert sealed.fingerprint in signature.stdout and "Good" in signature.stdout
+    (sealed.root / "allowed_signers").unlink()
+    assert run("sha256sum").stdout == "OK\n"
+    assert (run("diff").returncode, run("diff").stdout) == (0, "")
+
+    (sealed.root / "04_Scripts" / "extra.py").write_text("slipped in")
+    assert "04_Scripts/extra.py" in run("diff").stdout
+    (sealed.root / "03_Source" / "README.md").write_text("changed")
+    assert "OK" not in run("sha256sum").stdout
