@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from builder import inputs
 from builder.selection.lock import Lock, read_pylock
@@ -126,6 +127,21 @@ def test_two_versions_split_by_python_are_both_carried_with_markers() -> None:
     text = requirements_text(found.sorted_artifacts(), PYTHONS)
     assert "n==1 ; python_version == '3.11' \\\n    --hash=sha256:" + "a" * 64 in text
     assert "n==2 ; python_version == '3.12' or python_version == '3.13' \\" in text
+
+
+def test_of_two_versions_split_by_patch_release_each_host_installs_one() -> None:
+    low, high = (f"python_full_version {sign} '3.11.5'" for sign in ("<", ">="))
+    found = selected(
+        package("n", "1", wheel("n-1-py3-none-any.whl"), more=f'marker = "{low}"'),
+        package("n", "2", wheel("n-2-py3-none-any.whl", "b" * 64), more=f'marker = "{high}"'),
+    )
+    limits = {(item.name, item.version): dict(item.limits) for item in found.sorted_artifacts()}
+    text = requirements_text(found.sorted_artifacts(), PYTHONS, limits)
+    lines = [Requirement(line.rstrip("\\")) for line in text.splitlines() if line.startswith("n==")]
+    for full, wanted in (("3.11.0", "==1"), ("3.11.4", "==1"), ("3.11.5", "==2"), ("3.13.1", "==2")):
+        host = {"python_full_version": full, "python_version": full.rpartition(".")[0]}
+        installed = [line for line in lines if line.marker is None or line.marker.evaluate(host)]
+        assert [str(line.specifier) for line in installed] == [wanted], full
 
 
 def test_a_package_needed_by_only_some_patch_releases_is_carried() -> None:

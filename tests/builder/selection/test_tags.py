@@ -112,3 +112,11 @@ def test_a_target_that_contradicts_itself_is_refused(
     with pytest.raises(UsageProblem, match=r"do not agree|wrong keys") as caught:
         inputs.load_target("mine")
     assert "mine.toml" in caught.value.where
+
+
+def test_the_page_of_targets_names_each_with_its_floor() -> None:
+    page = (inputs.REPOSITORY / "docs/reference/targets.md").read_text(encoding="utf-8")
+    for name, target in TARGETS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        label = "macOS" if target.libc == "macos" else target.libc
+        assert f"{label} {target.libc_min}".strip() in row or (not target.libc and "none" in row)
