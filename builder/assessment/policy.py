@@ -94,6 +94,27 @@ def require_passed(verdict: Verdict) -> None:
     )
 
 
+def notes(verdict: Verdict) -> list[Text]:
+    """Return what is worth a line even when the build goes on: waivers that are used, and those without use."""
+    used = dict.fromkeys(item.waiver for item in verdict.waived)
+    return [
+        *(
+            Text(
+                f"면제 적용, {item.expires}까지: {item.id} {item.package} ({item.reason})",
+                f"waived until {item.expires}: {item.id} {item.package} ({item.reason})",
+            )
+            for item in used
+        ),
+        *(
+            Text(
+                f"해당하는 것이 없는 면제, 지우십시오: {item.id} {item.package}",
+                f"a waiver that matches nothing, delete it: {item.id} {item.package}",
+            )
+            for item in verdict.unused_waivers
+        ),
+    ]
+
+
 def _advice(verdict: Verdict) -> Text:
     korean = [
         "고쳐진 버전으로 잠그거나(uv lock --upgrade-package), 사유와 만료일을 적어 면제하십시오(--waivers)"

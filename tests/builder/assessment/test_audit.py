@@ -16,7 +16,10 @@ from builder.assessment.advisories.interface import Answer, lots, nobody
 from builder.assessment.audit import Settings
 from builder.assessment.findings import Advisory, AuditReport, Pinned, Severity, Unknown
 from builder.cache import Cache
+from builder.inputs import ProjectSpec, load_profile
+from builder.plan import Artifact, BundlePlan
 from bundle.errors import IntegrityError, UsageProblem
+from bundle.manifest import Package, Target
 
 GOOD = Pinned("good", "1.0")
 BAD = Pinned("bad", "1.0")
@@ -186,6 +189,33 @@ def test_two_builds_at_once_ask_once_and_carry_the_same_bytes(cache: Cache, tmp_
         made = pool.starmap(_audit_in_child, [(cache.root, log)] * 2, chunksize=1)
     assert made[0] == made[1]
     assert log.read_text() == "asked\n"
+
+
+def artifact(kind: str, name: str) -> Artifact:
+    """Return an artefact of a plan."""
+    return Artifact(kind, name, "1.0", "", "https://x", "", 0, ("3.12",), "a test")
+
+
+def test_a_plan_says_what_it_carries_and_what_no_index_has_published(repository: Path) -> None:
+    packages = tuple(Package(name, "1.0", ("3.12",)) for name in ("Wheel.Name", "Forked", "both", "inner"))
+    plan = BundlePlan(
+        project=ProjectSpec(repository, repository, "own", "1.0"),
+        profile=load_profile("library"),
+        target=Target("t", "linux", "x86_64", "glibc", "2.28", ("3.12",)),
+        artifacts=(
+            artifact("wheel", "Wheel.Name"),
+            artifact("git", "Forked"),
+            artifact("wheel", "both"),
+            artifact("git", "both"),
+            artifact("directory", "inner"),
+            artifact("uv", "uv"),
+        ),
+        packages=(*packages, Package("dynamic", "", ("3.12",))),
+        obstacles=(),
+    )
+    found, unpublished = audit.subjects(plan)
+    assert [item.name for item in found] == ["both", "forked", "inner", "wheel-name"]
+    assert unpublished == ["forked", "inner"]
 
 
 def test_lots_hold_no_name_twice() -> None:

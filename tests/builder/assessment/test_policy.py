@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.assessment.findings import LEVELS, Advisory, AuditReport, Pinned, Severity, Unknown, Waiver
-from builder.assessment.policy import judge, load_waivers, require_passed
+from builder.assessment.policy import judge, load_waivers, notes, require_passed
 from bundle.errors import AssessmentError, UsageProblem
 
 TODAY = date(2026, 11, 20)
@@ -58,6 +58,7 @@ def test_a_waiver_names_the_advisory_or_an_alias(name: str) -> None:
     verdict = judge(report(flaw("critical")), "low", [waiver(id=name)], TODAY)
     assert verdict.passed
     assert [item.waiver.id for item in verdict.waived] == [name]
+    assert [note.en for note in notes(verdict)] == [f"waived until {TODAY}: {name} bad (not reachable)"]
 
 
 def test_a_waiver_for_another_package_waives_nothing_and_is_named() -> None:
@@ -65,6 +66,9 @@ def test_a_waiver_for_another_package_waives_nothing_and_is_named() -> None:
     verdict = judge(report(flaw("critical")), "low", [other], TODAY)
     assert not verdict.passed
     assert verdict.unused_waivers == (other,)
+    assert [note.en for note in notes(verdict)] == [
+        "a waiver that matches nothing, delete it: PYSEC-2026-7 good"
+    ]
 
 
 def test_a_waiver_holds_on_its_last_day_and_not_after() -> None:
