@@ -1,8 +1,9 @@
 """The content-addressed cache: a file's name is its SHA-256; everything else in the folder is scratch.
 
 Nothing is trusted because of where it lies: whoever packs a cached file hashes it while reading, and a
-file that differs is removed and fetched again. Several builds may share one cache; each file has a
-kernel lock while it is written.
+file that differs is removed and fetched again. Several builds may share one cache: what is being fetched or
+built has a kernel lock meanwhile, and the second comer finds the result. A file's modification time is when
+it was last used (`cache_care` prunes by it); its bytes never change.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import hashlib
 import json
 import os
 import shutil
-import sys
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +23,11 @@ from bundle.errors import IntegrityError, SpaceError
 from bundle.hashing import sha256_file
 from bundle.text import Text
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from . import kernel_lock
+from .cache_users import Register
+
+# A use is noted at most once an hour: a build asks for every file several times.
+_NOTED_AGAIN_S = 3600
 
 
 def default_folder() -> Path:
@@ -37,13 +40,17 @@ def default_folder() -> Path:
 
 
 def open_default() -> Cache:
-    """Open the cache in its default folder.
+    """Open the cache in its default folder and enter this process among its users.
+
+    Nothing is pruned while it runs; the entry ends with the process, or when the cache is let go.
 
     Raises:
         SpaceError: the folder cannot be written.
     """
     try:
-        return Cache(default_folder())
+        cache = Cache(default_folder())
+        cache.users.enter()
+        return cache
     except OSError as error:
         raise SpaceError(
             Text("캐시 폴더를 쓸 수 없습니다", "the cache folder cannot be written"),
@@ -60,16 +67,25 @@ class Cache:
     def __init__(self, root: Path) -> None:
         """Open the cache at `root`, creating its folders."""
         self.root = root
-        for name in ("files", "partial", "built", "work"):
+        for name in ("files", "partial", "built", "work", "locks"):
             (root / name).mkdir(parents=True, exist_ok=True)
+        self.users = Register(root)
 
     def path(self, sha256: str) -> Path:
         """Return where the file with this digest lies or would lie."""
         return self.root / "files" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
-        """Return whether a file of that name is there; its bytes are checked when they are used."""
-        return self.path(sha256).is_file()
+        """Return whether a file of that name is there, and note its use; its bytes are checked when they are used."""
+        place = self.path(sha256)
+        try:
+            status = place.stat()
+        except OSError:
+            return False
+        if time.time() - status.st_mtime > _NOTED_AGAIN_S:
+            with contextlib.suppress(OSError):  # somebody else's cache, shared for reading
+                os.utime(place)
+        return stat.S_ISREG(status.st_mode)
 
     def partial(self, sha256: str) -> Path:
         """Return the file that an unfinished download of this digest grows in."""
@@ -80,6 +96,7 @@ class Cache:
         place = self.path(sha256)
         place.parent.mkdir(exist_ok=True)
         os.chmod(source, 0o644)
+        os.utime(source)
         os.replace(source, place)
         return place
 
@@ -132,20 +149,13 @@ class Cache:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the kernel lock `name`; a killed holder releases it by dying."""
-        descriptor = os.open(self.root / "partial" / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with kernel_lock.held(self.root / "locks" / f"{name}.lock"):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def hash_prefix(path: Path) -> tuple[int, "hashlib._Hash"]:

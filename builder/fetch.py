@@ -166,7 +166,6 @@ def _fetch_one(cache: Cache, item: Artifact, bring: Bring, on_bytes: OnBytes) ->
                 ),
             ) from error
         cache.admit(partial, item.sha256)
-        (cache.root / "partial" / f"{item.sha256}.lock").unlink(missing_ok=True)
 
 
 def _check_wheel(partial: Path, filename: str) -> None:
