@@ -5,6 +5,11 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/ragtrace/convert-venv
 
+mkdir -p "$(dirname "$folder")"
+exec 9>"$folder.lock"
+# Two runs at once: the second waits and finds the first one's work. Not every system has the tool.
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+
 if ! cmp -s "$here/requirements.txt" "$folder/ready.txt"; then
     echo "preparing the conversion's environment in $folder" >&2
     rm -rf "$folder"
