@@ -62,17 +62,17 @@ def wheel_bytes(
     return buffer.getvalue()
 
 
-def sdist_bytes(name: str, version: str, *, build_requires: str = "") -> bytes:
+def sdist_bytes(name: str, version: str, *, build_requires: str = "", backend: str = "") -> bytes:
     """Return an sdist whose build backend lies in the sdist itself, so that it builds without an index."""
     top = f"{name}-{version}"
-    backend = f"import sys, pathlib\nNAME, VERSION = {name!r}, {version!r}\n" + _BACKEND
+    code = f"import sys, pathlib\nNAME, VERSION = {name!r}, {version!r}\n" + (backend or _BACKEND)
     members = {
         f"{top}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{top}/pyproject.toml": (
             f'[project]\nname = "{name}"\nversion = "{version}"\n'
             f'[build-system]\nrequires = [{build_requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
         ),
-        f"{top}/backend.py": backend,
+        f"{top}/backend.py": code,
         f"{top}/{name}/__init__.py": f'VERSION = "{version}"\n',
     }
     buffer = io.BytesIO()
