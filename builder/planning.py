@@ -5,7 +5,7 @@ What requests share is done once: reading the lock, exporting a project's part o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .plan import Artifact, BundlePlan, Obstacle
 from .selection import choices, tags
 from .selection.lock import Lock, LockedPackage, read_pylock
 from .selection.select import best_wheel, select
-from .selection.uvlock import UvLock, newer_revision, read_uv_lock
+from .selection.uvlock import UvLock, newer_revision, read_uv_lock, unpinned
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,10 @@ class _Desk:
             self._models[key] = plan_models(request.models, dict(request.model_folders))
         return self._models[key]
 
-    def notes(self, project: ProjectSpec) -> list[Text]:
-        newer = newer_revision(self.facts(project.workspace))
-        return [*([newer] if newer else []), *choices.ignored_settings(project)]
+    def notes(self, project: ProjectSpec, artifacts: Iterable[Artifact]) -> list[Text]:
+        facts = self.facts(project.workspace)
+        told = (newer_revision(facts), unpinned(facts, (item.filename for item in artifacts)))
+        return [*(note for note in told if note is not None), *choices.ignored_settings(project)]
 
     def interpreter(self, path: Path) -> Artifact:
         """Describe the interpreter archive that was given; it is packed from where it lies."""
@@ -147,7 +148,7 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
         artifacts=tuple(artifacts),
         packages=selection.packages(),
         obstacles=tuple(obstacles),
-        notes=(*desk.notes(request.project), *selection.notes),
+        notes=(*desk.notes(request.project, selection.artifacts.values()), *selection.notes),
         extras=request.extras,
         groups=request.groups,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import tomllib
 from packaging.utils import canonicalize_name
@@ -19,6 +20,8 @@ VERSION = 1
 # What the pinned uv writes. A newer revision only adds what an older uv may ignore, by uv's own rule.
 REVISION = 5
 _ENTRY = re.compile(r"^\[\[package\]\]$", re.MULTILINE)
+# A file of an entry, on a line of its own as uv writes it, that has an address and no hash.
+_UNPINNED = re.compile(r'^(?:sdist = |    )\{ (?:url|path) = "([^"]+)"(?!.*\bhash = )', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,10 @@ class Conflict:
 
 
 class UvLock:
-    """The head of a lock, and its entries read one at a time: a lock has megabytes, a question a line."""
+    """The head of a lock, and its entries read one at a time: a lock has megabytes, a question a line.
+
+    `unpinned` are the names of the files for which it has no hash: uv takes that of the index, or of the file.
+    """
 
     def __init__(self, text: str) -> None:
         head, *blocks = _ENTRY.split(text)
@@ -40,6 +46,9 @@ class UvLock:
         document = tomllib.loads(head)
         self.version = document.get("version")
         self.revision = document.get("revision", 0)
+        self.unpinned = frozenset(
+            unquote(urlsplit(address).path.rsplit("/", 1)[-1]) for address in _UNPINNED.findall(text)
+        )
         self.conflicts = tuple(_conflict(members) for members in document.get("conflicts", ()))
 
     def entries(self, name: str) -> list[dict[str, Any]]:
@@ -128,6 +137,18 @@ def newer_revision(lock: UvLock) -> Text | None:
         f"uv.lock의 revision {lock.revision}은 이 빌더의 uv({REVISION})보다 새롭습니다. 모르는 항목은 무시됩니다",
         f"uv.lock has revision {lock.revision}, newer than this builder's uv ({REVISION}): "
         "what it does not know of it is ignored",
+    )
+
+
+def unpinned(lock: UvLock, filenames: Iterable[str]) -> Text | None:
+    """Return which of the files are carried with a hash that the lock does not have."""
+    found = sorted(lock.unpinned.intersection(filenames))
+    if not found:
+        return None
+    listed = ", ".join(found)
+    return Text(
+        f"uv.lock에 해시가 없어 지금 색인이나 파일이 알려 준 해시를 썼습니다: {listed}",
+        f"uv.lock has no hash of these; what the index or the file says now was taken: {listed}",
     )
 
 

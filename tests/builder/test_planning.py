@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -283,6 +284,17 @@ def test_a_newer_lock_is_refused_before_uv_runs_and_a_newer_revision_is_told(ric
     path.write_text(text[: len(text) // 2])
     with pytest.raises(BuildError):
         plan(rich)
+
+
+def test_a_file_that_the_lock_does_not_pin_is_told(rich: ProjectSpec) -> None:
+    path = rich.root / "uv.lock"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(
+        "".join(re.sub(r', hash = "[^"]*"', "", line) if "/alpha-1.0-py3" in line else line for line in lines)
+    )
+    assert [note.en for note in plan(rich).notes] == [
+        "uv.lock has no hash of these; what the index or the file says now was taken: alpha-1.0-py3-none-any.whl"
+    ]
 
 
 def test_what_the_project_asks_of_uv_and_a_bundle_does_not_follow_is_told(rich: ProjectSpec) -> None:
