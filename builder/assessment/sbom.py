@@ -88,7 +88,11 @@ def _about(subject: Subject) -> dict[str, str]:
 def _component(item: Component, licences: Mapping[EmbeddedComponent, Licence]) -> CdxComponent:
     single = item.files[0] if len(item.files) == 1 else None
     found = item.facts
-    made = CdxComponent(
+    nested = [
+        _inside(f"{item.ref}#{number}", part, licences[part])
+        for number, part in enumerate(found.embedded if found else ())
+    ]
+    return CdxComponent(
         type=_TYPES[item.kind],
         name=item.name,
         version=item.version or None,
@@ -100,11 +104,8 @@ def _component(item: Component, licences: Mapping[EmbeddedComponent, Licence]) -
         purl=_purl(item),
         external_references=_references(item),
         properties=_properties(_described(item)),
-        components=[_file(item.ref, entry) for entry in item.files] if single is None else (),
+        components=[*nested, *([_file(item.ref, entry) for entry in item.files] if single is None else [])],
     )
-    for number, part in enumerate(found.embedded if found else ()):
-        made.components.add(_inside(f"{item.ref}#{number}", part, licences[part]))
-    return made
 
 
 def _file(ref: str, entry: FileEntry) -> CdxComponent:

@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from builder.assessment import cleaning, components, embedded, facts, graph, places
+from builder.assessment.subject import CarriedModel
 from builder.cache import Cache
 from builder.inputs import load_target
+from builder.models import spec
 from bundle.errors import IntegrityError
+from bundle.manifest import Model
 from tests.builder.assessment.subjects import Bundle, crate, cyclonedx
 from tests.support.wheels import wheel_bytes
 
@@ -278,3 +283,62 @@ def test_neither_credentials_nor_folders_of_the_build_box_are_written_down(
 ) -> None:
     assert places.shown(source) == shown
     assert places.host(source) == host
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "components",
+                    "metadata",
+                    "component",
+                    "name",
+                    "version",
+                    "purl",
+                    "licenses",
+                    "license",
+                    "hashes",
+                    "alg",
+                ]
+                + [
+                    "content",
+                    "packages",
+                    "externalRefs",
+                    "checksums",
+                    "@graph",
+                    "type",
+                    "verifiedUsing",
+                    "id",
+                    "scope",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    document=json_values, kind=st.sampled_from([{"bomFormat": "CycloneDX"}, {"spdxVersion": "SPDX-2.3"}, {}])
+)
+def test_no_sbom_of_a_stranger_brings_the_reading_down(document: object, kind: dict[str, str]) -> None:
+    whole = {**document, **kind} if isinstance(document, dict) else document
+    found, complaint = embedded.read(json.dumps(whole).encode())
+    assert isinstance(found, tuple) and isinstance(complaint, str)
+
+
+def test_a_models_declaration_tells_its_waivers_and_conversions() -> None:
+    declared = spec.load_model("bge-m3")
+    model = Model(
+        "bge-m3", declared.role, "07_Models/bge-m3", declared.repository, "a" * 40, declared.licence
+    )
+    found = CarriedModel.of(model, declared)
+    assert len(found.conversions) == len(declared.conversions) > 0
+    assert all(path in " ".join(found.conversions) for path in declared.outputs())
+    assert found.gated is declared.gated

@@ -11,6 +11,7 @@ import pytest
 from builder.assessment import components, facts, licences, tables
 from builder.assessment.subject import CarriedModel
 from builder.cache import Cache
+from builder.models import spec
 from bundle.errors import UsageProblem
 from bundle.manifest import Model
 from tests.builder.assessment.subjects import Bundle, crate, cyclonedx
@@ -105,6 +106,16 @@ def test_of_and_both_sides_count_of_or_the_lighter_one(expression: str, flags: s
 )
 def test_model_terms_and_vendor_terms_are_not_open_source(words: str, flag: str) -> None:
     assert licences.of_words(words, "manifest", POLICY).flags[0] == flag
+
+
+@pytest.mark.parametrize("name", spec.model_names())
+def test_the_terms_of_every_declared_model_are_open_or_flagged_for_what_they_are(name: str) -> None:
+    found = licences.of_words(spec.load_model(name).licence, "manifest", POLICY)
+    assert found.stated in ("MIT", "Apache-2.0") or found.flags[0] in (
+        "model-terms",
+        "non-commercial",
+        "proprietary",
+    )
 
 
 def test_a_graver_classifier_is_not_overruled_by_a_friendly_field(tmp_path: Path) -> None:
