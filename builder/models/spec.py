@@ -54,10 +54,11 @@ class Conversion:
 
     - ``safetensors``: each input is a pickle of tensors; the output at the same position holds the same
       tensors as safetensors. Nothing else happens to them.
-    - ``bge-m3-onnx``: inputs are ``config.json``, the encoder's weights and both head files; the first
-      output is one ONNX graph with all three results, the others its external data.
-    - ``cross-encoder-onnx``: inputs are ``config.json`` and the weights of a sequence classifier; outputs
-      as above.
+    - ``bge-m3-onnx``: inputs are ``config.json``, ``tokenizer.json``, the encoder's weights and both head
+      files; the first output is one ONNX graph with all three results, the others its external data
+      (``.onnx.data``, fp32) and its golden vectors (``.json``).
+    - ``cross-encoder-onnx``: inputs are ``config.json``, ``tokenizer.json`` and the weights of a sequence
+      classifier; outputs as above.
 
     `inputs` are paths in the model's folder: pinned files, or outputs of an earlier conversion of the same
     model. `outputs` are the paths that the converter makes in the model's folder. `precision` is one of
