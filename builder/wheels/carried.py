@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +48,7 @@ def carried_wheels(plan: BundlePlan, built: Sequence[BuiltWheel]) -> list[Carrie
 def stage_wheels(
     plan: BundlePlan, wheels: Sequence[CarriedWheel], own: BuiltWheel, cache: Cache
 ) -> list[StagedFile]:
-    """Stage all wheels, ``requirements-<target>.txt``, the folder's checksums and the reviewer's table."""
+    """Stage all wheels, ``requirements-<target>.txt``, and the folder's checksums."""
     project = project_wheel(plan, own)
     files = [
         stage.from_cache(f"{layout.WHEELS}/{wheel.filename}", cache, wheel.sha256, "wheel", wheel.name)
@@ -64,9 +62,6 @@ def stage_wheels(
         stage.from_cache(f"{layout.SOURCE}/{own.filename}", cache, own.sha256, "wheel", own.name),
         stage.staged(name, pins, "requirements", own.name),
         stage.staged(f"{layout.DEPENDENCIES}/{layout.CHECKSUMS}", lines, "checksums", "wheels"),
-        stage.staged(
-            f"{layout.DOCUMENTATION}/packages.csv", _table(plan, [*wheels, project]), "document", "list"
-        ),
     ]
 
 
@@ -96,16 +91,3 @@ def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
 def project_wheel(plan: BundlePlan, own: BuiltWheel) -> CarriedWheel:
     """Return the packed project's own wheel as one of the bundle's."""
     return CarriedWheel(own.name, own.version, own.filename, own.sha256, plan.target.pythons, "this project")
-
-
-def _table(plan: BundlePlan, wheels: Sequence[CarriedWheel]) -> bytes:
-    buffer = io.StringIO()
-    table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(["name", "version", "file", "sha256", "pythons", "source"])
-    for wheel in wheels:
-        table.writerow(
-            [wheel.name, wheel.version, wheel.filename, wheel.sha256, " ".join(wheel.pythons), wheel.source]
-        )
-    for item in plan.of_kind("uv"):
-        table.writerow([item.name, item.version, item.filename, item.sha256, "", item.source])
-    return buffer.getvalue().encode("utf-8")
