@@ -122,7 +122,7 @@ def build_bundles(
     for note in dict.fromkeys(note for plan in plans for note in plan.notes):
         progress.note(note)
     progress.stage(Text("알려진 취약점 확인", "asking about known vulnerabilities"), 0)
-    report = _audit(plans, cache, order)
+    report = _audit(plans, order, cache, progress)
     downloaded = _fetch(plans, order, cache, progress)
     for plan in plans:
         yield build_bundle(plan, order, cache, signers, progress, report=report, downloaded=downloaded)
@@ -215,7 +215,7 @@ def _finish(
     return BuiltBundle(packed, manifest, tuple(signers), trusted, place, downloaded, report, flagged)
 
 
-def _audit(plans: Sequence[BundlePlan], cache: Cache, order: Order) -> AuditReport | None:
+def _audit(plans: Sequence[BundlePlan], order: Order, cache: Cache, progress: Progress) -> AuditReport | None:
     """Ask once about everything that any of the plans carries, and stop early where the policy says so."""
     packages, unpublished = set(), set()
     for plan in plans:
@@ -224,7 +224,10 @@ def _audit(plans: Sequence[BundlePlan], cache: Cache, order: Order) -> AuditRepo
         unpublished |= set(private)
     report = audit.audit(packages, cache, order.auditing, unpublished=unpublished)
     if report is not None:
-        policy.require_passed(_judge(report, order))
+        verdict = _judge(report, order)
+        for note in policy.notes(verdict):
+            progress.note(note)
+        policy.require_passed(verdict)
     return report
 
 

@@ -19,6 +19,7 @@ from time import sleep
 from typing import Any, Literal
 
 from bundle.text import Text, human_size
+from tests.support import advisories
 
 from .defects import DEFECTS
 from .documents import QUESTIONS, Page, Question, gather
@@ -126,7 +127,15 @@ class Journey:
             f"번들 만들기: {version or '현재 소스'}",
             f"Build the bundle: {version or 'the sources as they are'}",
         )
-        with self.story.step(title):
+        with self.story.step(title), advisories.serve() as services:
+            # The real pip-audit asks, but the services it knows may be out of reach: OSV is played on loopback.
+            self.story.say(
+                Text(
+                    f"취약점 서비스는 대역입니다: {services.osv_url}",
+                    f"the advisory service is a stand-in: {services.osv_url}",
+                )
+            )
+            argv += ["--audit", "osv", "--osv-url", services.osv_url]
             done = run_here(argv, cwd=REPOSITORY, timeout=1200, env=_connected_environment())
             self.story.ran(
                 Completed(("python", *argv[1:]), done.returncode, done.stdout, done.stderr, done.seconds)
