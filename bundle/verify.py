@@ -26,7 +26,8 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class VerifiedBundle:
-    """A bundle whose every byte has been compared with a signed manifest."""
+    """A bundle whose every byte has been compared with a signed manifest, which as many trusted signers as
+    `required` have signed."""
 
     root: Path
     manifest: Manifest
@@ -34,6 +35,7 @@ class VerifiedBundle:
     signatures: Tuple[bytes, ...]
     digest: str
     origin: Origin
+    required: int = 1
 
     def path(self, entry: FileEntry) -> Path:
         """Return where the entry's file lies."""
@@ -87,7 +89,13 @@ def open_bundle(
         )
     digest = manifest_digest(signed.manifest_bytes)
     return VerifiedBundle(
-        root, signed.manifest, signed.manifest_bytes, signed.signatures, digest, signed.origin
+        root,
+        signed.manifest,
+        signed.manifest_bytes,
+        signed.signatures,
+        digest,
+        signed.origin,
+        anchors.required,
     )
 
 

@@ -12,23 +12,30 @@ from .paths import GENERATION_NAME, Prefix
 
 @dataclass(frozen=True)
 class Accepted:
-    """Accepted releases, oldest first, the highest sequence among all there ever were, and the last
-    transaction that committed. `known` is false where the record is missing or damaged: then nobody can
+    """Accepted releases, oldest first, the highest sequence among all there ever were, the last transaction
+    that committed, and how many trusted signatures the last bundle had to have. `known` is false where the record is missing or damaged: then nobody can
     say that a release was *not* accepted."""
 
     known: bool = False
     highest_sequence: int = 0
     generations: tuple[str, ...] = ()
     transaction: str = ""
+    signatures: int = 1
 
     def includes(self, generation: str) -> bool:
         """Return whether the release passed its health check here."""
         return generation in self.generations
 
-    def after(self, generation: str, sequence: int, transaction: str) -> Accepted:
-        """Return the record once `generation` has been accepted too."""
+    def after(self, generation: str, sequence: int, transaction: str, signatures: int = 0) -> Accepted:
+        """Return the record once `generation` has been accepted too; no `signatures`: as many as before."""
         others = tuple(name for name in self.generations if name != generation)
-        return Accepted(True, max(self.highest_sequence, sequence), (*others, generation), transaction)
+        return Accepted(
+            True,
+            max(self.highest_sequence, sequence),
+            (*others, generation),
+            transaction,
+            signatures or self.signatures,
+        )
 
 
 # Nobody can say what was accepted.
@@ -42,9 +49,12 @@ def read(prefix: Prefix) -> Accepted:
         names = tuple(str(name) for name in document["generations"])
         sequence = int(document["highest_sequence"])
         transaction = str(document["transaction"])
+        signatures = int(document.get("signatures", 1))
     except (FileNotFoundError, NotADirectoryError, sealed.Damaged, KeyError, TypeError, ValueError):
         return UNKNOWN
-    return Accepted(True, sequence, tuple(n for n in names if GENERATION_NAME.match(n)), transaction)
+    return Accepted(
+        True, sequence, tuple(n for n in names if GENERATION_NAME.match(n)), transaction, signatures
+    )
 
 
 def write(prefix: Prefix, accepted: Accepted) -> None:
@@ -53,6 +63,7 @@ def write(prefix: Prefix, accepted: Accepted) -> None:
         "format": 1,
         "generations": list(accepted.generations),
         "highest_sequence": accepted.highest_sequence,
+        "signatures": accepted.signatures,
         "transaction": accepted.transaction,
     }
     write_atomic(prefix.accepted, sealed.seal(document), 0o644)

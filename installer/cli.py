@@ -38,7 +38,7 @@ HELP = {
     "allowed_signers": Text("신뢰하는 서명자 파일 (ssh-keygen 형식)", "file of trusted signers (as for ssh-keygen)"),
     "fingerprint": Text("신뢰하는 서명 키의 지문", "fingerprint of a trusted signing key"),
     "unverified": Text("출처가 확인되지 않은 번들도 허용", "accept a bundle whose origin is not verified"),
-    "signatures": Text("필요한 서명 수: 신뢰하는 서로 다른 키 (기본 1)", "how many trusted keys have to have signed (default: 1)"),
+    "signatures": Text("필요한 서명 수: 신뢰하는 서로 다른 키 (기본: 지난 설치 때의 수, 없으면 1)", "how many trusted keys have to have signed (default: as at the last installation, else 1)"),
     "downgrade": Text("더 오래된 번들 허용", "accept an older bundle"),
     "no_start": Text("설치 후 서비스를 시작하지 않음", "do not start the service"),
     "manager": Text("서비스를 실행할 방법", "what runs the service"),
@@ -89,7 +89,7 @@ def parser(lang: str, script: Path) -> argparse.ArgumentParser:
         "--trust-fingerprint", metavar="SHA256:…", action="append", default=[], help=text("fingerprint")
     )
     group.add_argument("--allow-unverified-origin", action="store_true", help=text("unverified"))
-    group.add_argument("--require-signatures", metavar="N", type=int, default=1, help=text("signatures"))
+    group.add_argument("--require-signatures", metavar="N", type=int, default=None, help=text("signatures"))
     group.add_argument("--allow-downgrade", action="store_true", help=text("downgrade"))
     group.add_argument("--no-start", action="store_true", help=text("no_start"))
     managers = ("auto", "systemd", "process", "none")

@@ -353,7 +353,11 @@ class Accept(_Step):
             pinned = pinned_with(self.context.bundle.origin, earlier)
             if pinned != earlier and pinned is not None:
                 write_atomic(prefix.allowed_signers, pinned, 0o644)
-        record = accepted.read(prefix).after(plan.generation, plan.sequence, self.context.transaction)
+        # How many have to sign is remembered with whom they are: the next bundle cannot do with fewer.
+        demanded = self.context.bundle.required if self.context.bundle is not None else 0
+        record = accepted.read(prefix).after(
+            plan.generation, plan.sequence, self.context.transaction, demanded
+        )
         accepted.write(prefix, record)
         remove_file(undo_note(prefix))
 

@@ -10,17 +10,22 @@ from bundle.errors import UsageProblem
 from bundle.text import Text
 from bundle.trust import Anchors, Origin, SignedBy
 
+from . import accepted
 from .paths import Prefix
 
 
-def anchors(prefix: Prefix, signers_file: str, fingerprints: Sequence[str], required: int = 1) -> Anchors:
+def anchors(
+    prefix: Prefix, signers_file: str, fingerprints: Sequence[str], required: Optional[int] = None
+) -> Anchors:
     """Return the anchors to verify with, of which `required` have to have signed.
 
-    What the operator brings counts instead of what is pinned.
+    What the operator brings counts instead of what an earlier installation has pinned.
 
     Raises:
         UsageProblem: the named file cannot be read, or `required` is not a number of signatures.
     """
+    if required is None:
+        required = accepted.read(prefix).signatures
     if not 1 <= required <= len(layout.SIGNATURES):
         most = len(layout.SIGNATURES)
         raise UsageProblem(

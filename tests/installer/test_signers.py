@@ -51,8 +51,22 @@ def test_as_many_trusted_signers_as_demanded_are_enough_and_all_are_kept(
     assert site.undeclared() == []
     assert site.run("--verify-only", "--bundle", str(tools)).code == 0
     later = countersigned(bundle_for(version="2.0.0", sequence=2), [OFFICER])
-    again = site.run("--bundle", str(later.root), "--require-signatures", "2")
+    again = site.run("--bundle", str(later.root))
     assert again.code == 0, again.err
+
+
+def test_as_many_have_to_sign_the_next_bundle_until_the_operator_says_otherwise(
+    site: Site, bundle_for: Make, builder_key: SigningKey
+) -> None:
+    first = countersigned(bundle_for(), [OFFICER])
+    assert verify(site, first, "--require-signatures", "2", trusting=[builder_key, OFFICER]).code == 0
+    alone = bundle_for(version="2.0.0", sequence=2)
+    refused = site.run("--bundle", str(alone.root))
+    assert refused.code == 11 and "1 of 2" in refused.err
+    assert site.answering() == first.generation
+    allowed = site.run("--bundle", str(alone.root), "--require-signatures", "1")
+    assert allowed.code == 0, allowed.err
+    assert site.run("--bundle", str(bundle_for(version="3.0.0", sequence=3).root)).code == 0
 
 
 @pytest.mark.parametrize("signed", [1, 2])
