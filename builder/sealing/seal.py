@@ -78,7 +78,7 @@ def utc(epoch: int) -> str:
 def _commit_time(project: ProjectSpec) -> int | None:
     try:
         done = subprocess.run(
-            ["git", "log", "-1", "--format=%ct", "--", "."],
+            ["git", "-c", "log.showSignature=false", "log", "-1", "--format=%ct", "--", "."],
             cwd=project.workspace,
             capture_output=True,
             text=True,
