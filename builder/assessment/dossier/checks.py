@@ -42,8 +42,8 @@ def signature(subject: Subject) -> Markup:
         tag(
             "p",
             Text(
-                "설치 프로그램은 받아들인 가장 높은 순번을 기억하고 더 낮은 것을 거절하며, 만료된 번들을 거절합니다.",
-                "The installer remembers the highest sequence it accepted and refuses lower ones, and expired bundles.",
+                "설치 프로그램은 받아들인 가장 높은 순번을 기억하고 더 낮은 것을 거절하며, 만료된 번들을 거절합니다. 아카이브 옆에는 빌드의 모든 입력을 적은 서명된 출처 증명(.intoto.jsonl)이 있습니다.",
+                "The installer remembers the highest sequence it accepted and refuses lower ones, and expired bundles. Beside the archive lies a signed provenance statement (.intoto.jsonl) that names every input of the build.",
             ),
             class_="dim",
         ),
@@ -54,20 +54,20 @@ def commands(subject: Subject) -> Markup:
     """Return commands of stock tools, to copy."""
     stem = layout.archive_stem(subject.plan.project.version, subject.plan.target.name)
     checks = [
-        f"ssh-keygen -Y verify -f allowed_signers -I {principal} -n {layout.NAMESPACE} -s {name} < {layout.MANIFEST}"
+        f"ssh-keygen -Y verify -f ../allowed_signers -I {principal} -n {layout.NAMESPACE} -s {name} < {layout.MANIFEST}"
         for (principal, _), name in zip(subject.signers, layout.SIGNATURES, strict=False)
     ]
     steps = [
         (
-            Text("풀기 전에 목록 보기, 그리고 풀기 (스크립트를 실행하지 않습니다)", "List without unpacking, then unpack (nothing is run)"),
+            Text("풀기 전에 목록 보기, 그리고 풀기 (아무것도 실행하지 않습니다; 분할·증분 번들은 python3 unpack.py --help)", "List without unpacking, then unpack (nothing is run; volumes and deltas: python3 unpack.py --help)"),
             f"tar tzf {stem}.tar.gz | less\ntar xzf {stem}.tar.gz && cd {stem}",
         ),
         (
             Text(
-                "서명 확인: allowed_signers는 번들이 아니라 다른 경로로 받은 것을 쓰십시오 (OpenSSH 8.2 이상)",
-                "Check the signature: use an allowed_signers that you got by another way, not with the bundle (OpenSSH 8.2 or later)",
+                "서명 확인: allowed_signers는 번들이 아니라 다른 경로로 받은 것을 쓰고, 출력의 지문을 견주십시오 (OpenSSH 8.2 이상)",
+                "Check the signature: use an allowed_signers that you got by another way, not with the bundle, and compare the fingerprint printed (OpenSSH 8.2 or later)",
             ),
-            "\n".join(["ssh-keygen -l -f allowed_signers", *checks]),
+            "\n".join(checks),
         ),
         (
             Text("모든 파일의 해시 확인 (macOS: shasum -a 256 -c)", "Check the hash of every file (macOS: shasum -a 256 -c)"),
@@ -84,7 +84,7 @@ def commands(subject: Subject) -> Markup:
         ),
         (
             Text("설치하지 않고 번들 자체의 검사만 실행", "Run the bundle's own checks without installing"),
-            "python3 04_Scripts/install.py --verify-only --allowed-signers allowed_signers",
+            "python3 04_Scripts/install.py --verify-only --allowed-signers ../allowed_signers",
         ),
     ]  # fmt: skip
     return join(*(join(tag("h3", f"{number}. ", title), tag("pre", tag("code", words))) for number, (title, words) in enumerate(steps, start=1)))  # fmt: skip

@@ -52,13 +52,14 @@ def verdict(subject: Subject) -> Markup:
     )
     if not judged.passed:
         return _box("bad", Text("취약점 정책: 불합격", "Vulnerability policy: failed"), said)
-    if judged.unknown or report.unknown or judged.waived:
-        return _box(
-            "warn",
-            Text("취약점 정책: 합격, 확인할 것 있음", "Vulnerability policy: passed, with open points"),
-            said,
-        )
-    return _box("good", Text("취약점 정책: 합격", "Vulnerability policy: passed"), said)
+    found = bool(report.advisories or report.unknown or judged.waived)
+    if judged.policy == "none":
+        title = Text("취약점 정책 없음: 알리기만 함", "No vulnerability policy: reported only")
+    elif found:
+        title = Text("취약점 정책: 합격, 확인할 것 있음", "Vulnerability policy: passed, with open points")
+    else:
+        title = Text("취약점 정책: 합격", "Vulnerability policy: passed")
+    return _box("warn" if found else "good", title, said)
 
 
 def advisories(subject: Subject) -> Markup:
