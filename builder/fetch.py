@@ -56,8 +56,7 @@ def fetch(
                 _copy_local(item, partial, counted)
             else:
                 Download(client, item.source, partial, counted).run(item.sha256)
-            if item.filename.endswith(".whl"):
-                _check_wheel(partial, item.filename)
+            _check(partial, item)
 
         in_parallel(cache, wanted, bring, on_bytes, network.CONNECTIONS)
 
@@ -168,9 +167,14 @@ def _fetch_one(cache: Cache, item: Artifact, bring: Bring, on_bytes: OnBytes) ->
         cache.admit(partial, item.sha256)
 
 
-def _check_wheel(partial: Path, filename: str) -> None:
+def _check(partial: Path, item: Artifact) -> None:
+    from .sources import archives  # imported here: few plans have sources
+
     try:
-        wheelfile.check(partial, filename)
+        if item.filename.endswith(".whl"):
+            wheelfile.check(partial, item.filename)
+        elif item.kind == "sdist":
+            archives.check(partial, item.filename)
     except RagTraceError:
         # Its bytes are what the lock says, so another download would bring the same.
         partial.unlink()

@@ -12,6 +12,8 @@ from .inputs import Profile, ProjectSpec
 
 # The kinds of artefacts that are built into a wheel on this machine.
 BUILT = ("sdist", "git", "directory")
+# The reason of an sdist whose package publishes wheels, but none for the target: so probably native code.
+NO_WHEEL_FITS = "uv.lock; built into a wheel on the build box: no wheel of it fits"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bundle.manifest import Package
 from bundle.text import Text
 
 from ..inputs import TargetSpec
-from ..plan import Artifact, Obstacle
+from ..plan import NO_WHEEL_FITS, Artifact, Obstacle
 from . import obstacles, tags
 from .environments import Host, both_ends, patches
 from .lock import Lock, LockedFile, LockedPackage, LockedTree
@@ -201,7 +201,7 @@ def _artifact(package: LockedPackage, chosen: LockedFile | LockedTree) -> Artifa
         sha256=chosen.sha256,
         size=chosen.size,
         pythons=(),
-        reason="uv.lock" if wheel else f"{_BUILT}: no wheel of it fits" if package.wheels else _BUILT,
+        reason="uv.lock" if wheel else NO_WHEEL_FITS if package.wheels else _BUILT,
         subdirectory=chosen.subdirectory,
     )
 

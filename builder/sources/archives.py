@@ -166,7 +166,14 @@ class _Capped:
 
 
 def _pieces(contents: BinaryIO) -> Iterator[bytes]:
-    return iter(lambda: contents.read(_PIECE), b"")
+    while True:
+        try:
+            piece = contents.read(_PIECE)
+        except _UNREADABLE as error:
+            raise Malformed("tar-readable", str(error) or type(error).__name__) from error
+        if not piece:
+            return
+        yield piece
 
 
 def _unsound(filename: str, problems: list[Problem]) -> BuildError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ import pytest
 
 from builder import inputs, stage
 from builder.cache import Cache
-from builder.plan import Artifact
+from builder.plan import NO_WHEEL_FITS, Artifact
 from builder.sources.build import build_project, build_sources, permitted, refusals, require_permission
 from bundle.errors import BuildError, IntegrityError
 from bundle.manifest import Target
@@ -126,6 +127,17 @@ def test_without_permission_everything_that_would_be_built_is_named_at_once(tmp_
     ):  # fmt: skip
         assert expected in text
     assert "u:p" not in text and "허용" in caught.value.render("ko")
+
+
+def test_what_will_hardly_work_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    item = Artifact(
+        "sdist", "fast", "1.0", "fast-1.0.tar.gz", "https://i.example/f", "0" * 64, 9, ("3.11",), NO_WHEEL_FITS
+    )  # fmt: skip
+    plan = plan_of(tmp_path, item)
+    (here,) = refusals(replace(plan, target=replace(plan.target, arch=platform.machine())))
+    assert "wheels are published for other hosts only" in here.en and "bound to this machine" in here.en
+    (there,) = refusals(replace(plan, target=Target("macos-arm64", "macos", "arm64", "", "11.0", ("3.11",))))
+    assert "cannot be built for macos-arm64" in there.en and "macos-arm64" in there.ko
 
 
 def test_a_package_is_allowed_by_name_by_the_profile_or_all_at_once(tmp_path: Path) -> None:
@@ -419,3 +431,42 @@ def test_the_backend_that_uv_carries_needs_no_index(tmp_path: Path, cache: Cache
     project = inputs.ProjectSpec(root, root, "thing", "1.0")
     (recorded,) = build_project(cache, project, 1_600_000_000, stage.project_source(project)).requires
     assert recorded.startswith("uv-build==")
+
+
+LEGACY = """
+class __legacy__:
+    @staticmethod
+    def get_requires_for_build_wheel(config_settings=None):
+        return []
+
+    @staticmethod
+    def build_wheel(folder, config_settings=None, metadata_directory=None):
+        import inner
+        assert open("setup.py").read() == "# nothing but this\\n"
+        return inner.build_wheel(folder)
+"""
+
+
+def test_a_project_with_nothing_but_setup_py_is_built_by_setuptools(
+    index: Index, tmp_path: Path, cache: Cache, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in publishes the entry that PEP 517 names; the real one is too large for a loopback index."""
+    files = {"setuptools/__init__.py": "", "setuptools/build_meta.py": LEGACY}
+    files["inner.py"] = inner_backend("thing", "1.0")
+    for version in ("30.0", "84.0"):
+        index.add(f"setuptools-{version}-py3-none-any.whl", wheel_bytes("setuptools", version, files))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple/")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    data = archive({"setup.py": "# nothing but this\n", "thing/__init__.py": ""})
+    assert build(sdist(cache, "thing", "1.0", data)).requires == ("setuptools==84.0",)
+
+
+def test_a_build_system_without_a_backend_means_setuptools_too(
+    index: Index, tmp_path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple/")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    write(tmp_path / "thing", {"pyproject.toml": '[project]\nname = "thing"\nversion = "1.0"\n'})
+    with pytest.raises(BuildError) as caught:
+        build(directory(tmp_path / "thing"))
+    assert "installing build requirements: setuptools>=40.8.0" in caught.value.render("en")
