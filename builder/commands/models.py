@@ -209,13 +209,15 @@ def planned(names: Sequence[str], folders: Sequence[str]) -> list[Artifact]:
 
 def _fetch(options: argparse.Namespace, console: Console) -> None:
     from ..cache import open_default
-    from ..models.fetch import fetch_models, missing
+    from ..disk import Need, require_room
+    from ..models.fetch import fetch_models, missing, room_needed
     from ..models.hub import read_token
 
     artifacts = planned(options.names, options.model)
     cache = open_default()
     wanted = sum(item.size for item in missing(cache, artifacts))
     token = read_token(options.token_file) if options.token_file is not None else None
+    require_room([Need(cache.root, room_needed(cache, artifacts), Text("모델", "models"))])
     console.stage(Text("모델 내려받기", "downloading models"), wanted)
     fetch_models(cache, artifacts, console.advance, token)
     size = sum(item.size for item in artifacts)

@@ -21,6 +21,20 @@ def missing(cache: Cache, artifacts: Iterable[Artifact]) -> list[Artifact]:
     return list(wanted.values())
 
 
+def room_needed(cache: Cache, artifacts: Iterable[Artifact]) -> int:
+    """Return how many bytes the cache's disk has to hold yet; what lies in a folder usually gets a link."""
+    return sum(
+        max(
+            0,
+            item.size - partial.stat().st_size
+            if (partial := cache.partial(item.sha256)).exists()
+            else item.size,
+        )
+        for item in missing(cache, artifacts)
+        if place_of(item.source) is not None
+    )
+
+
 def fetch_models(
     cache: Cache, artifacts: Iterable[Artifact], on_bytes: OnBytes, token: str | None = None
 ) -> None:

@@ -115,7 +115,10 @@ class Hub:
         """
         api = self._api()
         info = self._ask(
-            repository, lambda: api.model_info(repository, revision=revision, token=self._token, timeout=60)
+            repository,
+            lambda: api.model_info(
+                repository, revision=revision, token=self._token, timeout=network.TIMEOUT_S
+            ),
         )
         if not info.sha:
             raise DownloadError(
@@ -214,7 +217,7 @@ class Hub:
         url = hf_hub_url(place.repository, place.path, revision=place.commit, endpoint=self.endpoint)
         return self._ask(
             place.repository,
-            lambda: get_hf_file_metadata(url, token=self._token, timeout=60, endpoint=self.endpoint),
+            lambda: get_hf_file_metadata(url, token=self._token, endpoint=self.endpoint),
             place.path,
         )
 

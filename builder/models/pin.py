@@ -50,10 +50,11 @@ def pin_from_hub(spec: ModelSpec, hub: Hub, cache: Cache, revision: str | None) 
             hint=Text("--from 폴더를 주십시오", "give a folder with --from DIR"),
         )
     wanted = revision or spec.commit or "main"
-    commit = wanted if COMMIT.match(wanted) else hub.commit_of(spec.repository, wanted)
-    if not COMMIT.match(commit):
+    commit = hub.commit_of(spec.repository, wanted)
+    if not COMMIT.match(commit) or (COMMIT.match(wanted) and commit != wanted):
         raise DownloadError(
-            Text("허브의 커밋이 40자리가 아닙니다", "the hub's commit is not of 40 digits"), where=commit
+            Text("허브가 다른 커밋을 답합니다", "the hub answers with another commit"),
+            where=f"{spec.repository} {wanted} → {commit}",
         )
     remote = {item.path: item for item in hub.tree(spec.repository, commit)}
     chosen = _chosen(spec, sorted(remote))

@@ -16,6 +16,8 @@ from .errors import Malformed
 JSON_BYTES = 256 << 20
 TEXT_BYTES = 64 << 20
 _PIECE = 1 << 20
+_LARGE = 4 << 20
+_VOCABULARY = 10_000
 # Keys by which transformers and diffusers find Python in the model's own folder.
 _CODE_KEYS = ("auto_map", "custom_pipelines")
 
@@ -38,6 +40,8 @@ def check_json(stream: BinaryIO, size: int, path: str) -> Facts:
     if size > JSON_BYTES:
         raise Malformed("JSON으로는 너무 큽니다", "too large for JSON")
     facts = Facts()
+    name = PurePosixPath(path).name
+    indexed = name.endswith(".index.json")
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
@@ -49,23 +53,40 @@ def check_json(stream: BinaryIO, size: int, path: str) -> Facts:
                 facts.code.append(
                     Text(f"{key!r}가 파이썬 코드를 지정합니다", f"{key!r} names Python code to run")
                 )
-        return found
+        # A vocabulary has been looked at; kept, it would only take memory.
+        return found if indexed or len(found) < _VOCABULARY else {}
 
     try:
-        document = json.loads(stream.read().decode("utf-8"), object_pairs_hook=pairs)
+        document = json.loads(_characters(stream, size), object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"JSON이 아닙니다: {error}", f"no JSON: {error}") from error
-    name = PurePosixPath(path).name
     if isinstance(document, dict):
         template = document.get("chat_template", "")
         if template:
             facts.chat_template = template if isinstance(template, str) else json.dumps(template)
         weights = document.get("weight_map")
-        if isinstance(weights, dict) and name.endswith(".index.json"):
+        if indexed and isinstance(weights, dict):
             facts.shards = frozenset(str(item) for item in weights.values())
     if name == "modules.json":
         facts.code += _module_types(document)
     return facts
+
+
+def _characters(stream: BinaryIO, size: int) -> str:
+    """Return a JSON file's text; of a large one in a form that takes one byte of memory for each of the file's.
+
+    Every byte of a large file becomes one character (Latin-1), after the whole was found to be UTF-8. JSON's
+    own signs are ASCII and different strings stay different, so structure and keys are judged the same.
+
+    Raises:
+        Malformed: a large file is not UTF-8, or holds zero bytes.
+        UnicodeDecodeError: a small file is not UTF-8.
+    """
+    if size <= _LARGE:
+        return stream.read().decode("utf-8")
+    check_text(stream, 0)
+    stream.seek(0)
+    return stream.read().decode("latin-1")
 
 
 def _module_types(document: object) -> list[Text]:

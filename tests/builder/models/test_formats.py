@@ -219,6 +219,34 @@ def test_code_hidden_behind_a_second_key_is_refused(declare: Declare, tmp_path: 
     assert "duplicate key" in problems(declare, tmp_path / "m", {"config.json": data})
 
 
+VOCABULARY = {f"토큰{number}😀": number for number in range(200_000)}
+
+
+@pytest.mark.parametrize(
+    ("hidden", "reason"),
+    [({}, ""), ({"added": [{"auto_map": {"A": "m.A"}}]}, "Python code"), ({"auto_map": 7}, "")],
+)
+def test_code_is_found_in_a_large_tokenizer_too(
+    declare: Declare, tmp_path: Path, hidden: dict[str, object], reason: str
+) -> None:
+    data = json.dumps({"model": {"vocab": VOCABULARY}} | hidden, ensure_ascii=False).encode()
+    assert len(data) > 5_000_000
+    text = problems(declare, tmp_path / "m", {"tokenizer.json": data})
+    assert (reason in text) if reason else not text
+    damaged = problems(
+        declare, tmp_path / "m", {"tokenizer.json": data.replace("😀".encode(), b"\xf0\x9f", 1)}
+    )
+    assert "not UTF-8" in damaged
+    cut = problems(declare, tmp_path / "m", {"tokenizer.json": data[:-1]})
+    assert "no JSON" in cut
+
+
+def test_a_large_index_still_names_its_shards(declare: Declare, tmp_path: Path) -> None:
+    names = {f"layer.{number}.weight": "gone.safetensors" for number in range(150_000)}
+    files = {"model.safetensors.index.json": json.dumps({"weight_map": names}).encode()}
+    assert "'gone.safetensors', which is missing" in problems(declare, tmp_path / "m", files)
+
+
 def test_a_module_of_somebody_else_is_refused(declare: Declare, tmp_path: Path) -> None:
     data = b'[{"type": "custom_st.Transformer"}]'
     assert "somebody else" in problems(declare, tmp_path / "m", {"modules.json": data})
