@@ -14,7 +14,7 @@ from functools import cache as once
 from importlib.metadata import version
 from pathlib import Path
 
-from bundle import layout
+from bundle import layout, text
 from bundle.hashing import sha256_bytes
 
 from .. import stage
@@ -26,6 +26,7 @@ from .subject import CarriedModel, Subject
 
 __all__ = ["Assessment", "CarriedModel", "Subject", "assess"]
 
+_LIBRARIES = ("cyclonedx-python-lib", "packageurl-python", "packaging", "py-serializable")
 _HERE = Path(__file__).resolve().parent
 
 
@@ -47,7 +48,7 @@ def assess(subject: Subject, cache: Cache) -> Assessment:
     """
     key = f"assessment-{_digest(subject)}"
     record = cache.built(key) or {}
-    if not all(cache.has(digest) for digest in _documents(record).values()) or not record:
+    if not record or not all(cache.has(digest) for digest in _documents(record).values()):
         record = _make(subject, cache)
         cache.remember_built(key, record)
     files = tuple(
@@ -100,9 +101,11 @@ def _digest(subject: Subject) -> str:
 
 @once
 def _code_digest() -> str:
-    """Return one digest over what turns inputs into documents: this package, its templates, the library."""
-    total = hashlib.sha256(version("cyclonedx-python-lib").encode())
+    """Return one digest over what turns inputs into documents: this package, its templates, the libraries."""
+    total = hashlib.sha256(" ".join(version(name) for name in _LIBRARIES).encode())
     ours = (path for path in _HERE.rglob("*") if path.suffix in (".py", ".css", ".html"))
-    for path in (*sorted(ours), MANIFESTS / "licences.toml", *sorted((MANIFESTS / "targets").glob("*.toml"))):
+    shared = (Path(module.__file__ or "") for module in (layout, text))
+    edited = (MANIFESTS / "licences.toml", *sorted((MANIFESTS / "targets").glob("*.toml")))
+    for path in (*sorted(ours), *shared, *edited):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

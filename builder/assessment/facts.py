@@ -34,6 +34,7 @@ _TEXT_BYTES = 1 << 20
 _SBOM_BYTES = 32 << 20
 # numpy carries 17 licence texts, torch's one is the largest known at half a megabyte.
 _TEXTS = 400
+_TEXTS_BYTES = 16 << 20
 
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _TEXT_SUFFIXES = ("", ".txt", ".md", ".rst", ".mit", ".bsd", ".apache", ".mpl2", ".lesser", ".gpl", ".html")
@@ -208,13 +209,16 @@ def _licence_members(names: Sequence[str], info: str, declared: Sequence[str]) -
 
 
 def _texts(archive: zipfile.ZipFile, names: Sequence[str], complaints: list[str]) -> tuple[LicenceText, ...]:
-    found = []
-    for name in names[:_TEXTS]:
+    found: list[LicenceText] = []
+    room = _TEXTS_BYTES
+    for number, name in enumerate(names):
         data = _member(archive, name, _TEXT_BYTES, complaints)
+        room -= len(data)
+        if number >= _TEXTS or room < 0:
+            complaints.append(f"{len(names)} licence texts, {number} of them read")
+            break
         if data:
             found.append(LicenceText(line(name), block(data.decode("utf-8", "replace"))))
-    if len(names) > _TEXTS:
-        complaints.append(f"{len(names)} licence texts, {_TEXTS} of them read")
     return tuple(found)
 
 

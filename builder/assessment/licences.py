@@ -135,7 +135,8 @@ def of_wheel(facts: WheelFacts, policy: Policy) -> Licence:
     """Return a wheel's licence: its expression, else its field, its classifiers, its texts, or unknown."""
     from_field = normalise(facts.licence_field, policy) if facts.licence_field else ""
     from_classifiers = [normalise(item, policy) for item in facts.licence_classifiers]
-    in_texts = identify(facts.texts)
+    # A text elsewhere in the wheel belongs to something vendored, not to the package.
+    in_texts = identify([item for item in facts.texts if ".dist-info/" in item.path])
     candidates = [
         ("expression", normalise(facts.licence_expression, policy), True),
         ("field", from_field, True),
@@ -153,7 +154,9 @@ def of_wheel(facts: WheelFacts, policy: Policy) -> Licence:
     for other in (from_field, *from_classifiers):
         # A second statement that names a graver licence is not overruled by the first.
         flags |= set(flags_of(other, policy)) if other else set()
-    if any(name.startswith(_COPYLEFT) for name in in_texts) and not any(_is_copyleft(flag) for flag in flags):
+    if any(name.startswith(_COPYLEFT) for name in identify(facts.texts)) and not any(
+        _is_copyleft(flag) for flag in flags
+    ):
         flags.add(COPYLEFT_TEXT)
     return Licence(
         stated, spdx, found, _ranked(flags, policy), _disagreement(facts, from_field, from_classifiers)

@@ -173,6 +173,15 @@ def test_a_huge_licence_is_named_instead_of_read(tmp_path: Path) -> None:
     assert "larger than" in found.complaints[0]
 
 
+def test_endless_licence_texts_are_cut_and_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "wheel"
+    files: dict[str, str | bytes] = {f"alpha/{n}/LICENSE": str(n) for n in range(facts._TEXTS + 5)}
+    path.write_bytes(wheel_bytes("alpha", "1.0", files))
+    found = facts.read(path)
+    assert len(found.texts) == facts._TEXTS
+    assert found.complaints == (f"{facts._TEXTS + 5} licence texts, {facts._TEXTS} of them read",)
+
+
 def test_sboms_inside_wheels_are_flattened_each_component_once(tmp_path: Path) -> None:
     nested = crate("outer", components=[crate("inner")])
     main = crate("alpha", components=[

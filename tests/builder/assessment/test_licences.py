@@ -58,6 +58,15 @@ def test_a_name_that_may_mean_several_licences_becomes_none_of_them(words: str) 
     assert found.flags
 
 
+def test_a_vendored_text_is_not_the_packages_own(tmp_path: Path) -> None:
+    path = tmp_path / "wheel"
+    path.write_bytes(
+        wheel_bytes("alpha", "1.0", {"alpha/_vendor/LICENSE": MIT, "alpha/_vendor/COPYING": GPL3})
+    )
+    licence = licences.of_wheel(facts.read(path), POLICY)
+    assert (licence.stated, licence.flags) == ("", ("copyleft-text", "unknown"))
+
+
 def test_nothing_stated_and_no_text_is_unknown(tmp_path: Path) -> None:
     licence = licence_of(tmp_path, "")
     assert (licence.stated, licence.found, licence.flags) == ("", "none", ("unknown",))
