@@ -49,6 +49,8 @@ class BundleReader:
         self.top, self.metadata = self._head()
         signatures = tuple(self.metadata[name] for name in layout.SIGNATURES if name in self.metadata)
         data = self.metadata[layout.MANIFEST]
+        if any(name in self.metadata for name in layout.SIGNATURES[len(signatures) :]):
+            raise archive.refusal("its signatures are not numbered without a gap")
         if not signatures:
             raise SignatureError(
                 Text("서명되지 않은 번들입니다", "the bundle is not signed"),
