@@ -74,7 +74,7 @@ def _make(subject: Subject, cache: Cache) -> dict[str, str]:
         "sha256": digests[documents.DOSSIER],
         "documents": json.dumps(digests, sort_keys=True),
         "components": str(len(inventory.components)),
-        "flagged": str(len(inventory.flagged())),
+        "flagged": str(inventory.flagged_count),
     }
 
 

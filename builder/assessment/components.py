@@ -77,6 +77,11 @@ class Inventory:
         """Return the components of the given kinds."""
         return tuple(item for item in self.components if item.kind in kinds)
 
+    @property
+    def flagged_count(self) -> int:
+        """Return how many packages and models have a flagged licence, however many files each has."""
+        return len({(item.name, item.version) for item in self.flagged()})
+
     def flagged(self) -> tuple[Component, ...]:
         """Return the components whose licence is flagged, gravest first."""
         found = [item for item in self.components if item.licence.flags]

@@ -90,14 +90,13 @@ def _head(subject: Subject) -> Markup:
 
 
 def _overview(subject: Subject, inventory: Inventory, files: Sequence[FileEntry]) -> Markup:
-    flagged = len({(item.name, item.version) for item in inventory.flagged()})
     wheels = inventory.of_kind("wheel", "project")
     cards = [
         (human_size(sum(entry.size for entry in files)), Text("전체 크기", "in all")),
         (str(len(files)), Text("파일", "files")),
         (str(len({(item.name, item.version) for item in wheels})), Text("파이썬 패키지", "Python packages")),
         (str(len(inventory.of_kind("model"))), Text("모델", "models")),
-        (str(flagged), Text("살펴볼 라이선스", "licences to look at")),
+        (str(inventory.flagged_count), Text("살펴볼 라이선스", "licences to look at")),
         (str(sum(1 for item in wheels if item.build)), Text("여기서 빌드한 휠", "wheels built from sources")),
         (str(sum(1 for item in wheels if item.facts and item.facts.native)), Text("기계어를 담은 휠", "wheels with native code")),
         (str(subject.sequence), Text("순번", "sequence")),

@@ -88,12 +88,7 @@ def advisories(subject: Subject) -> Markup:
         parts.append(_advisory_table(report.advisories))
     if report.unknown:
         parts.append(tag("h3", Text("답을 얻지 못함 (불명)", "Without an answer (unknown)")))
-        parts.append(
-            table(
-                [Text("패키지", "package"), Text("까닭", "reason")],
-                ([f"{item.package} {item.version}", item.reason] for item in report.unknown),
-            )
-        )
+        parts.append(_unanswered(report))
     if subject.verdict is not None:
         parts.append(_waivers(subject.verdict))
     return join(*parts)
@@ -202,6 +197,15 @@ def _advisory_table(found: tuple[Advisory, ...]) -> Markup:
             for item in ordered
         ),
     )
+
+
+def _unanswered(report: AuditReport) -> Markup:
+    """Return the packages nobody answered about, those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for item in report.unknown:
+        reasons.setdefault(item.reason, []).append(f"{item.package} {item.version}")
+    rows = ([tag("b", str(len(listed))), ", ".join(listed), reason] for reason, listed in reasons.items())
+    return table([Text("개수", "count"), Text("패키지", "packages"), Text("까닭", "reason")], rows, "reasons")
 
 
 def _waivers(judged: Verdict) -> Markup:
