@@ -270,7 +270,7 @@ def _contents(plan: BundlePlan, order: Order, cache: Cache, progress: Progress, 
     """Build what has to be built and stage everything but the assessment's documents."""
     source = stage.project_source(plan.project)
     built = sources.build_sources(cache, plan, allow_build=order.allow_build, progress=progress)
-    own = sources.build_project(cache, plan.project, epoch, source)
+    own = sources.build_project(cache, plan.project, epoch, source, plan.target.pythons)
     plan = plan.with_versions({wheel.name: wheel.version for wheel in built})
     wheels = carried.carried_wheels(plan, built)
     files = [*source, *carried.stage_wheels(plan, wheels, own, cache), *stage.far_side()]

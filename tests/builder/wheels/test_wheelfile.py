@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from builder.cache import Cache
 from builder.wheels import catalogue, facts, wheelfile
-from bundle.errors import BuildError, IntegrityError
+from bundle.errors import BuildError
 from tests.builder.wheels import forge
 from tests.builder.wheels.forge import FILE, INFO, NAME
 from tests.support.wheels import wheel_bytes
@@ -199,17 +197,3 @@ def test_facts_of_what_is_no_wheel_are_an_error(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"hello")
     with pytest.raises(BuildError, match="cannot be read"):
         facts.findings(tmp_path / NAME, NAME)
-
-
-def test_a_poisoned_wheel_gives_no_script_and_is_removed(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache")
-    data = wheel_bytes("tool", "1.0", {"tool-1.0.data/scripts/tool": "#!/bin/sh\n"})
-    digest = hashlib.sha256(data).hexdigest()
-    (tmp_path / "w").write_bytes(data)
-    cache.admit(tmp_path / "w", digest)
-    cache.path(digest).write_bytes(wheel_bytes("tool", "1.0", {"tool-1.0.data/scripts/tool": "evil"}))
-    with pytest.raises(IntegrityError):
-        wheelfile.script_in_cache(cache, digest, "tool")
-    assert not cache.has(digest)
-    cache.path(digest).write_bytes(data)
-    assert cache.path(wheelfile.script_in_cache(cache, digest, "tool")).read_bytes() == b"#!/bin/sh\n"
