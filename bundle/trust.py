@@ -193,8 +193,13 @@ def establish_origin(
     caller's policy. Signers of whom none is among given anchors are an error, never "unverified".
 
     Raises:
-        SignatureError: a broken signature, one key twice, or no signer among the anchors.
+        SignatureError: none, too many, a broken one, one key twice, or no signer among the anchors.
     """
+    if not 0 < len(signatures) <= len(layout.SIGNATURES):
+        raise SignatureError(
+            Text("서명의 수가 잘못되었습니다", "the number of signatures is not valid"),
+            where=f"{layout.SIGNATURE}: {len(signatures)}",
+        )
     keys = []
     for name, signature in zip(layout.SIGNATURES, signatures):
         key = sshsig.verify(manifest, signature, where=name)

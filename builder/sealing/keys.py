@@ -123,7 +123,7 @@ def create_key(path: Path, principal: str, passphrase: bytes | None) -> PublicKe
     """Make a key at `path`, owner-only, and its ``.pub`` beside it; nothing is ever overwritten.
 
     Raises:
-        UsageProblem: one of the files exists, or the name cannot be a principal.
+        UsageProblem: one of the files exists or cannot be written, or the name cannot be a principal.
     """
     problem = principal_problem(principal)
     if problem is not None:
@@ -143,6 +143,15 @@ def create_key(path: Path, principal: str, passphrase: bytes | None) -> PublicKe
         _link_new(public_path, f"{public.openssh()} {principal}\n".encode(), 0o644)
     except FileExistsError as error:
         raise _exists(Path(error.filename2 or path)) from error
+    except OSError as error:
+        raise UsageProblem(
+            Text("키를 쓸 수 없습니다", "the key cannot be written"),
+            where=f"{path}: {error.strerror or error}",
+            hint=Text(
+                "권한과 하드 링크가 있는 파일 시스템의 다른 --path를 쓰십시오",
+                "give another --path, on a file system with permissions and hard links",
+            ),
+        ) from error
     return public
 
 

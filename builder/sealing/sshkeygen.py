@@ -159,7 +159,6 @@ def _answering(passphrase: bytes) -> Iterator[tuple[Mapping[str, str], int]]:
             environment = {
                 "SSH_ASKPASS": str(program),
                 "SSH_ASKPASS_REQUIRE": "force",
-                "DISPLAY": os.environ.get("DISPLAY", "none"),
                 _DESCRIPTOR: str(reader),
             }
             yield environment, reader

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.sealing.keys import load_or_create_key
 from builder.sealing.signing import SigningKey, allowed_signers
@@ -149,3 +151,20 @@ def test_every_truncation_of_a_tokens_signature_is_refused() -> None:
     for length in range(len(data)):
         with pytest.raises(SignatureError):
             sshsig.verify(MESSAGE, sshsig.enarmor(data[:length]))
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com", b"sha512", b"ssh:", b"", b"k" * 32, b"s" * 64]
+    )
+    | st.binary(max_size=12)
+)
+
+
+@given(PIECES, st.binary(max_size=8))
+def test_whatever_a_signature_holds_it_is_refused_and_never_crashed_on(
+    pieces: list[bytes], rest: bytes
+) -> None:
+    data = b"SSHSIG\0\0\0\1" + b"".join(sshsig.ssh_string(piece) for piece in pieces) + rest
+    with pytest.raises(SignatureError):
+        sshsig.verify(MESSAGE, sshsig.enarmor(data))

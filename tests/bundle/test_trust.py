@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.sealing.signing import SigningKey, allowed_signers
 from bundle import layout, trust
@@ -180,3 +182,35 @@ def test_several_signers_of_whom_none_is_trusted_are_refused(key: SigningKey) ->
         signed(
             [key, SigningKey(Ed25519PrivateKey.generate(), "x")], trust.Anchors(stranger.allowed_signers())
         )
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_no_signature_and_too_many_are_refused(count: int) -> None:
+    keys = [SigningKey(Ed25519PrivateKey.generate(), "k") for _ in range(count)]
+    with pytest.raises(SignatureError, match="number of signatures"):
+        signed(keys, trust.Anchors())
+
+
+WORDS = st.sampled_from(
+    [
+        "builder",
+        '"a b"',
+        "ssh-ed25519",
+        "AAAA",
+        'namespaces="a,b"',
+        'valid-after="2027"',
+        ",",
+        '"',
+        "!x",
+        "\0",
+        "#",
+    ]
+)
+
+
+@given(st.lists(WORDS | st.text(max_size=8), max_size=6).map(" ".join))
+def test_whatever_an_allowed_signers_line_says_it_is_understood_or_refused(line: str) -> None:
+    try:
+        trust.parse_allowed_signers(line)
+    except SignatureError as error:
+        assert error.where.startswith("allowed_signers:")

@@ -194,6 +194,22 @@ def test_a_changed_manifest_or_signature_fails(installation: Installation, tmp_p
     assert status(security.signature, installation.subject()) is Status.FAIL
 
 
+@needs_ssh_keygen
+def test_a_further_signature_has_to_hold_too(installation: Installation, tmp_path: Path) -> None:
+    manifest = installation.generation / "tools" / "MANIFEST.json"
+    line = sign(installation, tmp_path)
+    manifest.with_name("MANIFEST.json.sig").rename(tmp_path / "first")
+    (tmp_path / "other").mkdir()
+    sign(installation, tmp_path / "other")
+    second = manifest.with_name("MANIFEST.json.2.sig")
+    manifest.with_name("MANIFEST.json.sig").rename(second)
+    (tmp_path / "first").rename(manifest.with_name("MANIFEST.json.sig"))
+    (installation.root / "trust" / "allowed_signers").write_text(line)
+    assert status(security.signature, installation.subject()) is Status.PASS
+    second.write_text(second.read_text().replace("A", "B"))
+    assert status(security.signature, installation.subject()) is Status.FAIL
+
+
 def test_a_signer_outside_the_pinned_ones_fails(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     sign(installation, tmp_path / "one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from builder.sealing import keyfile, keys, sshkeygen
 from builder.sealing.passphrase import Passphrases
-from builder.sealing.signing import Signer
+from builder.sealing.signing import Signer, SigningKey
 from bundle import sshsig
 from bundle.errors import BuildError, UsageProblem
 from tests.support.tokens import token
@@ -234,3 +235,21 @@ def test_two_first_runs_at_once_agree_on_one_key(tmp_path: Path) -> None:
     assert len({signer.public for signer, _ in found}) == 1 and len(found) == 4
     assert sum(made for _, made in found) == 1
     assert signs(keys.load_signer(path))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageProblem, match="cannot be written") as caught:
+        keys.create_key(tmp_path / "file" / "below" / "key", "me", None)
+    assert str(tmp_path) in caught.value.where
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("bcrypt") is None, reason="needs bcrypt: then no ssh-keygen is asked"
+)
+def test_with_bcrypt_a_key_behind_a_passphrase_needs_no_ssh_keygen(
+    tmp_path: Path, passphrases: Passphrases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    keys.create_key(tmp_path / "new", "me", PASSPHRASE.encode())
+    assert isinstance(keys.load_signer(tmp_path / "new", "", passphrases), SigningKey)
