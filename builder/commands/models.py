@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,12 +109,18 @@ def _list(options: argparse.Namespace, console: Console) -> None:
         )
         for spec in specs
     ]
-    widths = [max(len(row[column]) for row in [tuple(head), *rows]) for column in range(len(head))]
+    table = [tuple(head), *rows]
+    widths = [max(_width(row[column]) for row in table) for column in range(len(head))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [tuple(head), *rows]
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        for row in table
     ]
-    console.result("\n".join(lines))
+    console.result("\n".join(line.rstrip() for line in lines))
+
+
+def _width(cell: str) -> int:
+    """Return the columns that a text takes on a terminal: Korean takes two for each letter."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in cell)
 
 
 def _as_dict(spec: ModelSpec) -> dict[str, object]:
