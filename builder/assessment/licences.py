@@ -151,16 +151,16 @@ def of_wheel(facts: WheelFacts, policy: Policy) -> Licence:
         candidates.insert(0, ("expression", facts.licence_expression, False))
     found, stated, spdx = next((item for item in candidates if item[1]), ("none", "", False))
     flags = set(flags_of(stated, policy) if spdx else flags_of_words(stated, policy))
-    for other in (from_field, *from_classifiers):
-        # A second statement that names a graver licence is not overruled by the first.
-        flags |= set(flags_of(other, policy)) if other else set()
+    if found != "expression":
+        # An expression is the whole truth; of older statements a second, graver one is not overruled.
+        for words in (facts.licence_field, *facts.licence_classifiers):
+            normal = normalise(words, policy)
+            flags |= flags_of(normal, policy) if normal else _matching(words, policy)
     if any(name.startswith(_COPYLEFT) for name in identify(facts.texts)) and not any(
         _is_copyleft(flag) for flag in flags
     ):
         flags.add(COPYLEFT_TEXT)
-    return Licence(
-        stated, spdx, found, _ranked(flags, policy), _disagreement(facts, from_field, from_classifiers)
-    )
+    return Licence(stated, spdx, found, _ranked(flags, policy), _disagreement(facts, from_field, policy))
 
 
 def of_words(words: str, found: str, policy: Policy) -> Licence:
@@ -272,8 +272,10 @@ def _is_copyleft(flag: str) -> bool:
     return flag in (_STRONG, _WEAK)
 
 
-def _disagreement(facts: WheelFacts, field: str, classifiers: Sequence[str]) -> str:
+def _disagreement(facts: WheelFacts, field: str, policy: Policy) -> str:
     # With several classifiers the field may well sum them up; only a plain contradiction is told.
-    if facts.licence_expression or not field or len(classifiers) != 1 or not classifiers[0]:
+    if facts.licence_expression or not field or len(facts.licence_classifiers) != 1:
         return ""
-    return f"{field} ≠ {classifiers[0]}" if field != classifiers[0] else ""
+    (words,) = facts.licence_classifiers
+    other = normalise(words, policy) or (words if _matching(words, policy) else "")
+    return f"{field} ≠ {other}" if other and field != other else ""

@@ -134,6 +134,24 @@ def test_a_graver_classifier_is_not_overruled_by_a_friendly_field(tmp_path: Path
     assert licence.disagreement == "MIT ≠ GPL-3.0-only"
 
 
+def test_a_vendors_classifier_is_not_overruled_by_an_open_field(tmp_path: Path) -> None:
+    licence = licence_of(tmp_path, "License: Apache 2.0\nClassifier: License :: Other/Proprietary License\n")
+    assert (licence.stated, licence.flags) == ("Apache-2.0", ("proprietary",))
+    assert licence.disagreement == "Apache-2.0 ≠ Other/Proprietary License"
+
+
+def test_the_notice_of_a_free_licence_in_the_field_is_not_taken_for_a_vendors(tmp_path: Path) -> None:
+    licence = licence_of(
+        tmp_path, "License: Copyright (c) 2001 Somebody. All rights reserved.\n", LICENSE=MIT
+    )
+    assert (licence.stated, licence.flags) == ("MIT", ())
+
+
+def test_an_expression_is_the_whole_truth(tmp_path: Path) -> None:
+    metadata = "License-Expression: GPL-2.0-only OR MIT\nClassifier: License :: OSI Approved :: GNU General Public License v2 (GPLv2)\n"
+    assert licence_of(tmp_path, metadata).flags == ()
+
+
 def test_a_gpl_text_beside_a_permissive_statement_is_pointed_out(tmp_path: Path) -> None:
     licence = licence_of(tmp_path, "License-Expression: BSD-3-Clause\n", LICENSE=f"bundled:\n{GPL3}")
     assert licence.flags == ("copyleft-text",)
