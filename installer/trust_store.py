@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional, Sequence
 
-from bundle import layout, limits
-from bundle.errors import UsageProblem
-from bundle.text import Text
+from bundle import layout
+from bundle.anchors import given
 from bundle.trust import Anchors, Origin, SignedBy
 
 from . import accepted
@@ -26,41 +25,13 @@ def anchors(
     """
     if required is None:
         required = accepted.read(prefix).signatures
-    if not 1 <= required <= len(layout.SIGNATURES):
-        most = len(layout.SIGNATURES)
-        raise UsageProblem(
-            Text(
-                f"--require-signatures는 1에서 {most}까지입니다", f"--require-signatures is from 1 to {most}"
-            )
-        )
-    if signers_file:
-        return Anchors(_read(Path(signers_file)), tuple(fingerprints), required)
-    if fingerprints:
-        return Anchors("", tuple(fingerprints), required)
+    brought = given(Path(signers_file) if signers_file else None, fingerprints, required)
+    if brought:
+        return brought
     try:
         return Anchors(prefix.allowed_signers.read_text(encoding="utf-8"), (), required)
     except (FileNotFoundError, NotADirectoryError):
-        return Anchors("", (), required)
-
-
-def _read(path: Path) -> str:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read(limits.ALLOWED_SIGNERS_BYTES + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(
-            Text("allowed_signers 파일을 읽을 수 없습니다", "the allowed_signers file cannot be read"),
-            where=f"{path}: {error}",
-        ) from error
-    if len(text) > limits.ALLOWED_SIGNERS_BYTES or not text.strip():
-        raise UsageProblem(
-            Text(
-                "allowed_signers 파일이 비었거나 너무 큽니다",
-                "the allowed_signers file is empty or too large",
-            ),
-            where=str(path),
-        )
-    return text
+        return brought
 
 
 def pinned_with(origin: Origin, earlier: Optional[bytes]) -> Optional[bytes]:
