@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..cache import Cache
 from ..plan import Artifact
 from ..stage import StagedFile, from_cache, staged
 from .formats import Finding, Inspection, format_of, inspect
-from .spec import ModelSpec
+from .spec import ModelSpec, matches_any
 
 PROVENANCE = "PROVENANCE.json"
 
@@ -59,6 +59,24 @@ def stage_models(
     return files, tuple(models)
 
 
+def require_convertible(specs: Sequence[ModelSpec], artifacts: Sequence[Artifact], cache: Cache) -> None:
+    """Refuse before gigabytes are fetched that this machine cannot convert; earlier results count.
+
+    Raises:
+        BuildError: no interpreter can convert and the cache does not remember the result; told is how to get one.
+    """
+    wanting = [spec for spec in specs if spec.conversions]
+    if not wanting:
+        return
+    from .convert import interpreter
+
+    try:
+        interpreter.find()
+    except BuildError:
+        for spec in wanting:
+            _converted(spec, _fetched(spec, artifacts), cache)
+
+
 def refusal(details: Sequence[Text]) -> BuildError:
     """Return the error that names every file of a model that may not be carried."""
     return BuildError(
@@ -76,17 +94,36 @@ def refusal(details: Sequence[Text]) -> BuildError:
 
 def content_of(spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache) -> Content:
     """Return what the bundle gets of one model, converting first; errors as of `stage_models`."""
-    digests = {
+    digests, conversions = _converted(spec, _fetched(spec, artifacts), cache)
+    carried = {path: digest for path, digest in digests.items() if is_carried(spec, path)}
+    places: dict[str, Path] = {path: cache.path(digest) for path, digest in carried.items()}
+    inspection = inspect(spec, places)
+    empty = [pattern for pattern in spec.carry if not any(matches_any(path, [pattern]) for path in carried)]
+    lacking = tuple(
+        Finding(pattern, Text("carry에 맞는 파일이 없습니다", "'carry' names it, but there is no such file"))
+        for pattern in empty
+    )
+    return Content(carried, conversions, replace(inspection, findings=inspection.findings + lacking))
+
+
+def _fetched(spec: ModelSpec, artifacts: Sequence[Artifact]) -> dict[str, str]:
+    return {
         item.filename: item.sha256 for item in artifacts if item.kind == "model" and item.name == spec.name
     }
+
+
+def _converted(
+    spec: ModelSpec, fetched: Mapping[str, str], cache: Cache
+) -> tuple[dict[str, str], tuple[dict[str, Any], ...]]:
+    """Return the digests of all files, those that conversions make included, and each conversion's record."""
+    digests = dict(fetched)
     conversions = []
     for conversion in spec.conversions:
         from .convert.run import convert_cached
 
-        inputs = {path: cache.path(digests[path]) for path in conversion.inputs}
-        made = convert_cached(
-            cache, conversion, inputs, digests={path: digests[path] for path in conversion.inputs}
-        )
+        known = {path: digests[path] for path in conversion.inputs}
+        inputs = {path: cache.path(digest) for path, digest in known.items()}
+        made = convert_cached(cache, conversion, inputs, digests=known)
         digests |= {item.name: item.sha256 for item in made.files}
         conversions.append(
             {
@@ -95,12 +132,11 @@ def content_of(spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache) -> 
                 "inputs": dict(sorted(made.inputs.items())),
                 "outputs": {item.name: item.sha256 for item in made.files},
                 "tools": made.tools,
-                "measured": made.measured,
+                # Rounded, so that the last bit of another processor's arithmetic does not change the bundle.
+                "measured": {name: round(value, 3) for name, value in made.measured.items()},
             }
         )
-    carried = {path: digest for path, digest in digests.items() if is_carried(spec, path)}
-    places: dict[str, Path] = {path: cache.path(digest) for path, digest in carried.items()}
-    return Content(carried, tuple(conversions), inspect(spec, places))
+    return digests, tuple(conversions)
 
 
 def is_carried(spec: ModelSpec, path: str) -> bool:

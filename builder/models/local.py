@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from bundle import checksums
 from bundle.errors import DownloadError, UsageProblem
@@ -65,7 +66,7 @@ def list_digest(files: Sequence[PinnedFile]) -> str:
 
 def path_of(url: str) -> Path:
     """Return the path that a file address names."""
-    return Path(unquote(urlsplit(url).path))
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def take(source: Path, size: int, sha256: str, partial: Path, on_bytes: OnBytes) -> None:

@@ -16,16 +16,39 @@ from builder.models.fetch import fetch_models
 from builder.models.planning import plan_models
 from tests.support import model_files, tiny_models
 
+FULL = (
+    ('"int8"', '"fp32"'),
+    (
+        '["onnx/model_int8.onnx", "onnx/golden_int8.json"]',
+        '["onnx/model.onnx", "onnx/model.onnx.data", "onnx/golden.json"]',
+    ),
+)
 
-@pytest.mark.parametrize("name", ["bge-m3", "ko-reranker"])
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("bge-m3", ()), ("ko-reranker", ()), ("bge-m3", FULL)],
+    ids=["bge-m3", "ko-reranker", "bge-m3-fp32"],
+)
 def test_a_shipped_declaration_is_converted_and_staged(
-    name: str, convert_python: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    changes: tuple[tuple[str, str], ...],
+    convert_python: Path,
+    cache: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(interpreter.VARIABLE, str(convert_python))
     for folder in ("DECLARATIONS", "PINS"):
         (tmp_path / folder).mkdir()
         monkeypatch.setattr(spec, folder, tmp_path / folder)
     shutil.copy(inputs.MANIFESTS / "models" / f"{name}.toml", spec.DECLARATIONS)
+    declaration = spec.DECLARATIONS / f"{name}.toml"
+    for before, after in changes:
+        assert before in declaration.read_text(encoding="utf-8")
+        declaration.write_text(
+            declaration.read_text(encoding="utf-8").replace(before, after), encoding="utf-8"
+        )
     files = tiny_models.bge_m3_repository() if name == "bge-m3" else tiny_models.reranker_repository()
     weights = tmp_path / "weights"
     for path, data in (files | {"sentencepiece.bpe.model": model_files.sentencepiece()}).items():

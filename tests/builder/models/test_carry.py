@@ -10,7 +10,7 @@ import pytest
 
 from builder.cache import Cache
 from builder.models import carry
-from builder.models.convert import run
+from builder.models.convert import interpreter, run
 from builder.models.fetch import fetch_models
 from builder.models.planning import plan_models
 from builder.models.spec import Conversion, ModelSpec
@@ -112,6 +112,20 @@ def test_a_pickle_is_converted_and_stays_behind_with_both_digests_recorded(
     assert [item.kind for item in converter] == ["safetensors"]
 
 
+def test_a_machine_that_cannot_convert_is_told_before_anything_is_fetched(
+    hub: Hub, declare: Declare, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(interpreter.VARIABLE, "/nowhere/python")
+    hub.add("lab/pickled", FILES | {HEAD: PICKLE})
+    plain = declare(repository="lab/pickled")
+    carry.require_convertible([plain], [], cache)
+    model = pin_now(declare(repository="lab/pickled", text=CONVERSION, files=["*.json", HEAD]), cache)
+    artifacts, _ = plan_models(["tiny"])
+    with pytest.raises(BuildError, match="interpreter for conversions"):
+        carry.require_convertible([model], artifacts, cache)
+    assert HEAD not in hub.sent
+
+
 def test_only_what_the_declaration_carries_goes_into_the_bundle(
     hub: Hub, declare: Declare, cache: Cache, converter: list[Conversion]
 ) -> None:
@@ -128,6 +142,15 @@ def test_only_what_the_declaration_carries_goes_into_the_bundle(
         "07_Models/llm/sparse_linear.safetensors",
         "07_Models/llm/PROVENANCE.json",
     ]
+
+
+def test_a_file_that_the_bundle_should_get_and_does_not_is_named(
+    hub: Hub, declare: Declare, cache: Cache
+) -> None:
+    model = pin_now(declare(carry=["config.json", "sparse_linear.safetensors"]), cache)
+    with pytest.raises(BuildError) as caught:
+        carried(cache, model)
+    assert "tiny/sparse_linear.safetensors: 'carry' names it" in caught.value.render("en")
 
 
 def test_problems_of_all_models_are_told_at_once(hub: Hub, declare: Declare, cache: Cache) -> None:
