@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -205,12 +206,19 @@ def test_inputs_that_do_not_fit_are_refused(
 def test_an_int8_graph_that_lost_the_meaning_is_refused(
     converted: Convert, cache: Cache, tmp_path: Path
 ) -> None:
-    # One embedding far out of line takes the whole range of int8; all other words become the same.
+    # One unit of a layer far out of line takes the whole range of its activations, and its weights undo it.
     files = tiny_models.bge_m3_repository()
     tensors = tiny_models.encoder_tensors()
-    dtype, shape, data = tensors["embeddings.word_embeddings.weight"]
-    outlier = b"\x00\x00\x7a\x44" * tiny_models.HIDDEN
-    tensors["embeddings.word_embeddings.weight"] = (dtype, shape, data[: -len(outlier)] + outlier)
+    top, inner = "encoder.layer.1", tiny_models.INNER
+    bias = [1e5] + [0.0] * (inner - 1)
+    rows = weights.floats("outlier", (tiny_models.HIDDEN, inner), scale=8.0)[2]
+    columns = [(0.0, *row[1:]) for row in struct.iter_unpack(f"<{inner}f", rows)]
+    tensors[f"{top}.intermediate.dense.bias"] = ("F32", (inner,), struct.pack(f"<{inner}f", *bias))
+    tensors[f"{top}.output.dense.weight"] = (
+        "F32",
+        (tiny_models.HIDDEN, inner),
+        b"".join(struct.pack(f"<{inner}f", *row) for row in columns),
+    )
     files["pytorch_model.bin"] = weights.torch_bytes(tensors)
     with pytest.raises(BuildError, match="differ") as caught:
         converted(INT8, folder_of(files, tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,8 @@ _STEPS = {
     "compare": Text("결과 비교", "comparing the results"),
 }
 _TAIL_LINES = 12
+# What `wait` gives for SIGKILL, a name that Windows does not have.
+_KILLED = -9
 
 
 def perform(interpreter: Interpreter, job: Job, scratch: Path, progress: Progress | None = None) -> Report:
@@ -107,7 +108,7 @@ def _outcome(last: dict[str, Any], code: int, job: Job, messages: Path) -> Repor
     tail = "\n".join(
         messages.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_TAIL_LINES:]
     )
-    if code == -signal.SIGKILL:
+    if code == _KILLED:
         raise BuildError(
             Text("변환 프로세스가 강제로 종료되었습니다", "the conversion was killed"),
             where=names,

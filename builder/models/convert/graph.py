@@ -7,7 +7,8 @@ from pathlib import Path
 
 import onnx  # type: ignore[import-not-found]
 import torch  # type: ignore[import-not-found]
-from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-not-found]
+
+from . import quantise as int8
 
 INPUTS = ("input_ids", "attention_mask")
 # The lowest that the exporter writes without conversion; every ONNX Runtime since 1.14 reads it.
@@ -40,32 +41,9 @@ def export(model: torch.nn.Module, outputs: Sequence[str], pad: int, place: Path
 
 
 def quantise(source: Path, place: Path, heads: Sequence[str], *, external: bool) -> None:
-    """Write the graph with int8 weights; activations are quantised while it runs.
-
-    The heads stay as they are: they are a thousandth of the weights and decide the sparse weights directly.
-    """
-    quantize_dynamic(
-        source,
-        place,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        nodes_to_exclude=_head_nodes(source, heads),
-        use_external_data_format=external,
-    )
+    """Write the graph of `source` with int8 weights, all but those of the heads."""
+    int8.quantise(source, place, heads, external=external)
     _rewrite(place)
-
-
-def _head_nodes(source: Path, heads: Sequence[str]) -> list[str]:
-    """Return the names of the nodes that multiply with a head: those whose result gets its bias added."""
-    graph = onnx.load(source, load_external_data=False).graph
-    makers = {output: node for node in graph.node for output in node.output}
-    biases = {f"{head}.bias" for head in heads}
-    found = []
-    for node in graph.node:
-        if biases & set(node.input):
-            found.append(node.name)
-            found += [makers[name].name for name in node.input if name in makers]
-    return found
 
 
 def _rewrite(place: Path) -> None:

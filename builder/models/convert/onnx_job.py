@@ -59,7 +59,8 @@ def convert(job: Job, step: Callable[[str], None]) -> Report:
     measured = quality.measure(target, cases, shape, job.precision)
     if golden is not None:
         golden.write_bytes(quality.golden_bytes(job.kind, target.name, job.precision, cases))
-    return Report(measured={name: round(value, 6) for name, value in measured.items()})
+    # The last digits belong to this processor; the record should not.
+    return Report(measured={name: round(value, 4) for name, value in measured.items()})
 
 
 def _outputs(job: Job) -> tuple[Path, bool, Path | None]:
