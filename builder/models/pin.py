@@ -21,10 +21,12 @@ from ..cache import Cache
 from . import local
 from .formats import Finding, code_findings, name_findings
 from .hub import Hub, OnBytes, Place, RemoteFile
-from .spec import COMMIT, LOCAL, ModelSpec, PinnedFile, Pins, matches_any
+from .spec import COMMIT, LOCAL, SHA256, ModelSpec, PinnedFile, Pins, matches_any
 
 # What git itself stores on a hub is small; anything beyond is not what the hub says it is.
 SMALL_BYTES = 64 << 20
+# Far beyond any file of weights.
+MODEL_BYTES = 1 << 44
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def pin_from_hub(spec: ModelSpec, hub: Hub, cache: Cache, revision: str | None) 
         for path in chosen:
             item = remote[path]
             digest, size = item.sha256, item.size
+            if (digest and not SHA256.match(digest)) or not 0 <= size <= MODEL_BYTES:
+                raise DownloadError(
+                    Text("허브의 목록이 말이 되지 않습니다", "the hub's list makes no sense"),
+                    where=f"{spec.repository} {path}: {size} B sha256:{digest}",
+                )
             if not digest:
                 place = Place(spec.repository, commit, path)
                 data = _checked(hub.small_file(client, place, SMALL_BYTES), item, place)

@@ -58,7 +58,7 @@ class Hub:
     path, `leaked` whatever Authorization the storage was shown. `faults` are taken from the front, by path of
     the file or of the interface: ``500`` or ``(429, "7")`` (with Retry-After) for the hub; ``storage:NAME`` keys
     name what the storage does: ``403``, ``("truncate", bytes)``, ``"wrong-range"``, ``"other-bytes"``,
-    ``"no-range"``. `lies` replaces headers of ``resolve`` by path. `pace` is seconds for each piece sent.
+    ``"no-range"``, ``"longer"``. `lies` replaces headers of ``resolve`` by path. `pace` is seconds for each piece sent.
     """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -230,6 +230,8 @@ class _StorageSide(_Side):
             return
         if fault == "other-bytes":
             data = bytes(len(data))
+        if fault == "longer":
+            data *= 2
         start = int(self.range.removeprefix("bytes=").rstrip("-")) if self.range else 0
         if fault == "no-range":
             start = 0

@@ -246,6 +246,23 @@ def test_other_bytes_than_pinned_are_refused_and_nothing_is_kept(
     assert not cache.has(sha256(FILES[WEIGHTS])) and not cache.partial(sha256(FILES[WEIGHTS])).exists()
 
 
+def test_a_storage_that_sends_more_than_was_pinned_is_stopped(
+    hub: Hub, pinned: ModelSpec, cache: Cache, no_waiting: list[float]
+) -> None:
+    hub.faults[f"storage:{WEIGHTS}"] = ["longer"] * 20
+    refused(cache)
+    assert not cache.has(sha256(FILES[WEIGHTS])) and not cache.partial(sha256(FILES[WEIGHTS])).exists()
+
+
+def test_a_list_that_makes_no_sense_cannot_be_pinned(
+    hub: Hub, declare: Declare, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonsense = [hub_module.RemoteFile("model.safetensors", -1, "0" * 64, "")]
+    monkeypatch.setattr(hub_module.Hub, "tree", lambda *arguments: nonsense)
+    with pytest.raises(DownloadError, match="makes no sense"):
+        pin.pin_from_hub(declare(files=["*.safetensors"]), hub_module.Hub(), cache, None)
+
+
 @pytest.mark.parametrize(
     "lie",
     [
