@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from bundle.errors import DownloadError, IntegrityError, RagTraceError, SpaceError
 from bundle.text import Text
@@ -16,7 +14,7 @@ from bundle.text import Text
 from . import network
 from .cache import Cache, hash_prefix
 from .download import Download
-from .plan import Artifact
+from .plan import Artifact, local_path
 from .wheels import wheelfile
 
 if TYPE_CHECKING:
@@ -138,7 +136,7 @@ def _head(client: httpx.Client, url: str) -> int:
     import httpx
 
     if url.startswith("file:"):
-        place = _local_path(url)
+        place = local_path(url)
         return place.stat().st_size if place.is_file() else 0
     try:
         answer = client.head(url)
@@ -182,7 +180,7 @@ def _check(partial: Path, item: Artifact) -> None:
 
 
 def _copy_local(item: Artifact, partial: Path, on_bytes: OnBytes) -> None:
-    place = _local_path(item.source)
+    place = local_path(item.source)
     if not place.is_file():
         raise DownloadError(Text("파일이 없습니다", "there is no such file"), where=item.source)
     partial.unlink(missing_ok=True)
@@ -197,9 +195,3 @@ def _copy_local(item: Artifact, partial: Path, on_bytes: OnBytes) -> None:
             Text("파일이 잠금과 다릅니다", "the file differs from the lock"),
             where=f"{item.source} sha256:{digest}",
         )
-
-
-def _local_path(url: str) -> Path:
-    path = unquote(urlsplit(url).path)
-    # file:///C:/x has a slash before the drive.
-    return Path(path[1:] if os.name == "nt" and path.startswith("/") else path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bundle.manifest import Package, Target
 from bundle.text import Text
@@ -42,6 +45,13 @@ class Artifact:
     commit: str = ""
     subdirectory: str = ""
     limits: tuple[tuple[str, str], ...] = ()
+
+
+def local_path(url: str) -> Path:
+    """Return the place that a file URL names."""
+    path = unquote(urlsplit(url).path)
+    # file:///C:/x has a slash before the drive.
+    return Path(path[1:] if os.name == "nt" and path.startswith("/") else path)
 
 
 @dataclass(frozen=True)

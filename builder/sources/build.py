@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from packaging.tags import compatible_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -22,7 +21,7 @@ from bundle.text import Text
 from .. import uvtool
 from ..cache import Cache
 from ..inputs import ProjectSpec
-from ..plan import BUILT, Artifact, BundlePlan
+from ..plan import BUILT, Artifact, BundlePlan, local_path
 from ..stage import StagedFile, source_digest
 from ..wheels import wheelfile
 from ..wheels.catalogue import Malformed
@@ -142,7 +141,7 @@ def _build_in(cache: Cache, source: _Source, work: Path, settings: Settings) -> 
     elif item.kind == "git":
         digest = git.take_commit(item, work, tree)
     else:
-        digest = copy_directory(_local_path(item.source), tree)
+        digest = copy_directory(local_path(item.source), tree)
     try:
         folder = tree.project(item.subdirectory, in_top_folder=item.kind == "sdist")
         made = environment.build_wheel(folder, work, settings)
@@ -167,7 +166,7 @@ def _source(plan: BundlePlan, item: Artifact) -> _Source:
     origin = outlook.origin(item, plan.project.workspace)
     content = item.sha256 or item.commit
     if item.kind == "directory":
-        folder = _local_path(item.source)
+        folder = local_path(item.source)
         if not folder.is_dir():
             raise BuildError(
                 Text(f"{item.name}: 폴더가 없습니다", f"{item.name}: there is no such folder"),
@@ -234,9 +233,3 @@ def _anywhere(python: str) -> frozenset[object]:
     """Return the tags of wheels that CPython `python` runs on every platform."""
     major, minor = (int(part) for part in python.split("."))
     return frozenset(compatible_tags((major, minor), f"cp{major}{minor}", []))
-
-
-def _local_path(url: str) -> Path:
-    path = unquote(urlsplit(url).path)
-    # file:///C:/x has a slash before the drive.
-    return Path(path[1:] if path[2:3] == ":" else path)

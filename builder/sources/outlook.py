@@ -6,12 +6,12 @@ import os
 import platform
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from bundle.manifest import Target
 from bundle.text import Text
 
-from ..plan import NO_WHEEL_FITS, Artifact
+from ..plan import NO_WHEEL_FITS, Artifact, local_path
 
 _WHY = {
     "sdist": Text("휠이 배포되지 않음", "no wheel is published"),
@@ -62,7 +62,7 @@ def origin(item: Artifact, workspace: Path) -> str:
     """Return where the source comes from, without credentials and without folders of the build box."""
     end = f"#subdirectory={item.subdirectory}" if item.subdirectory else ""
     if item.source.startswith("file:") and item.kind != "git":
-        path = Path(unquote(urlsplit(item.source).path))
+        path = local_path(item.source)
         try:
             return f"path:{Path(os.path.relpath(path, workspace)).as_posix()}{end}"
         except ValueError:  # another drive of Windows

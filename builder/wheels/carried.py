@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from bundle import checksums, layout
 from bundle.manifest import FileEntry
 
 from .. import stage
 from ..cache import Cache
-from ..plan import BUILT, BundlePlan
+from ..plan import BUILT, BundlePlan, local_path
 from ..sources.built import BuiltWheel
 from ..stage import StagedFile
 from . import wheelfile
@@ -84,7 +82,7 @@ def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
         entry = FileEntry(
             f"{layout.PREREQUISITES}/{item.filename}", item.size, item.sha256, 0o644, "interpreter", "python"
         )
-        files.append(StagedFile(entry, Path(unquote(urlsplit(item.source).path))))
+        files.append(StagedFile(entry, local_path(item.source)))
     return files
 
 

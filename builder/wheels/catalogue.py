@@ -159,8 +159,11 @@ a file that could mean two things is refused. An archive that fails is not kept,
 _TAIL = """
 ## What is listed, not refused
 
-The review dossier shows, per wheel: `.pth` files with code and `sitecustomize`/`usercustomize` modules (they run at
-every start of the interpreter; setuptools itself brings one), native libraries, commands, licence files, SBOMs of
-vendored parts (`*.dist-info/sboms/`), Tag lines that are not exactly the file name's (some published wheels
-were renamed to a newer manylinux tag), and a Root-Is-Purelib that contradicts the tags.
+The review dossier shows, per wheel: `.pth` files and `sitecustomize`/`usercustomize` modules (they run at every
+start of the interpreter; setuptools itself brings one), native libraries, commands, licence files and the SBOMs of
+vendored parts (`*.dist-info/sboms/`).
+
+Accepted without a word: Tag lines with another platform version than the file name's (several published wheels
+were renamed from `linux_x86_64` to a manylinux tag; installers go by the file name), a Root-Is-Purelib that
+contradicts the tags (in an environment both mean the same folder), and RECORD digests in hexadecimal.
 """

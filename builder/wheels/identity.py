@@ -17,17 +17,10 @@ from .catalogue import Malformed, Problem
 
 @dataclass(frozen=True)
 class Identity:
-    """Name, version and tags as the file name states them; `folder` is the wheel's ``.dist-info``.
-
-    `stated` are the tags that WHEEL states; installers go by the file name.
-    """
+    """The name as the file name states it, normalised; `folder` is the wheel's ``.dist-info``."""
 
     name: str
-    version: Version
-    tags: frozenset[Tag]
-    stated: frozenset[Tag]
     folder: str
-    purelib: bool
 
     @property
     def data_folder(self) -> str:
@@ -57,19 +50,17 @@ def read_identity(archive: Archive, filename: str, problems: list[Problem]) -> I
     if missing:
         problems += [Problem("wheel-info", f"no {path}") for path in missing]
         return None
-    metadata, wheel = (headers(archive.read(members[path])) for path in wanted[:2])
+    metadata, wheel = (_headers(archive.read(members[path])) for path in wanted[:2])
     _check_metadata(metadata, name, version, problems)
     stated = _stated_tags(wheel)
     if not _agree(stated, tags):
         said = ", ".join(sorted(str(tag) for tag in stated)[:6])
         problems.append(Problem("wheel-tags", f"WHEEL says {said or 'nothing'}"))
     _check_format(wheel, problems)
-    return Identity(
-        name, version, tags, stated, folders[0], _field(wheel, "Root-Is-Purelib").lower() == "true"
-    )
+    return Identity(name, folders[0])
 
 
-def headers(data: bytes) -> Message:
+def _headers(data: bytes) -> Message:
     """Parse the headers of METADATA or WHEEL (RFC 822 style)."""
     return BytesParser().parsebytes(data, headersonly=True)
 
@@ -104,7 +95,7 @@ def _agree(stated: frozenset[Tag], tags: frozenset[Tag]) -> bool:
     """Return whether WHEEL and file name speak of the same build.
 
     A wheel renamed to a newer platform tag of the same system and processor is common among published ones
-    (``linux_x86_64`` inside, ``manylinux_2_28_x86_64`` outside) and only listed; another interpreter, ABI,
+    (``linux_x86_64`` inside, ``manylinux_2_28_x86_64`` outside), and installers go by the file name; another interpreter, ABI,
     system or processor is a wheel under a false name.
     """
     same_abi = {(tag.interpreter, tag.abi) for tag in stated} & {(tag.interpreter, tag.abi) for tag in tags}

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from builder import fetch
 from builder.cache import Cache
@@ -168,3 +170,21 @@ def test_a_hostile_sdist_does_not_enter_the_cache(tmp_path: Path, cache: Cache) 
     with pytest.raises(DownloadError) as caught:
         fetch.fetch(cache, [item], lambda count: None)
     assert "tar-name" in caught.value.render("en") and not cache.has(digest)
+
+
+@given(
+    place=st.integers(0, 5000),
+    value=st.integers(0, 255),
+    pack=st.sampled_from([bytes, gzip.compress, bz2.compress, lzma.compress]),
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_changed_byte_breaks_no_reader(
+    tmp_path: Path, place: int, value: int, pack: Callable[[bytes], bytes]
+) -> None:
+    data = bytearray(
+        tar(SETUP, ("thing-1.0/" + "n" * 120, "y"), ("thing-1.0/a", link("setup.py")), pack=pack)
+    )
+    data[place % len(data)] = value
+    (tmp_path / NAME).write_bytes(data)
+    for problem in archives.problems_of(tmp_path / NAME, NAME):
+        assert problem.check.startswith("tar-")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from builder.wheels import catalogue, facts, wheelfile
+from builder.wheels import catalogue, wheelfile
 from bundle.errors import BuildError
 from tests.builder.wheels import forge
 from tests.builder.wheels.forge import FILE, INFO, NAME
@@ -161,39 +162,30 @@ def test_a_tool_may_bring_its_own_command(
     assert not wheelfile.problems_of(place, place.name)
 
 
-def test_a_wheel_renamed_to_a_newer_tag_of_the_same_machine_is_listed_not_refused(tmp_path: Path) -> None:
+def test_a_wheel_renamed_to_a_newer_tag_of_the_same_machine_is_accepted(tmp_path: Path) -> None:
     place = tmp_path / "pkg-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
     place.write_bytes(wheel_bytes("pkg", "1.0", tag="cp311-cp311-linux_x86_64"))
     assert not wheelfile.problems_of(place, place.name)
-    (finding,) = facts.findings(place, place.name).findings
-    assert "linux_x86_64" in finding.en
     for other in ("manylinux_2_28_aarch64", "musllinux_1_2_x86_64", "win_amd64"):
         assert wheelfile.problems_of(place, f"pkg-1.0-cp311-cp311-{other}.whl")[0].check == "wheel-tags"
 
 
-def test_what_a_reviewer_wants_to_know_is_listed(tmp_path: Path) -> None:
+def test_code_that_runs_at_start_is_no_reason_to_refuse(tmp_path: Path) -> None:
     files = {
         "hook.pth": "import os; os.environ['X'] = '1'\n",
-        "paths.pth": "pkg\n",
+        "paths.pth": "# a comment\npkg\n",
         "sitecustomize.py": "x = 1\n",
-        "pkg/_core.abi3.so": "ELF",
-        f"{INFO}/sboms/vendored.cdx.json": "{}",
-        f"{INFO}/licenses/LICENSE": "MIT",
-        f"{INFO}/NOTICE": "of somebody",
-        "pkg-1.0.data/scripts/tool": "#!python\n",
+        "pkg-1.0.data/data/bin/helper": "ELF",
+        "pkg-1.0.data/data/share/pkg/page.html": "x",
+        "pkg-1.0.data/headers/pkg.h": "x",
     }
-    (tmp_path / NAME).write_bytes(wheel(files, entry_points="[console_scripts]\nrun = pkg.cli:main\n"))
+    (tmp_path / NAME).write_bytes(
+        wheel(files, entry_points="[console_scripts]\nrun = pkg.cli:main [extra]\n")
+    )
     assert not wheelfile.problems_of(tmp_path / NAME, NAME)
-    found = facts.findings(tmp_path / NAME, NAME)
-    assert found.startup == ("hook.pth", "sitecustomize.py")
-    assert found.native == ("pkg/_core.abi3.so",)
-    assert found.sboms == (f"{INFO}/sboms/vendored.cdx.json",)
-    assert found.licences == (f"{INFO}/NOTICE", f"{INFO}/licenses/LICENSE")
-    assert found.commands == ("run", "tool")
-    assert len(found.findings) == 3 and "hook.pth" in found.findings[0].ko
 
 
-def test_facts_of_what_is_no_wheel_are_an_error(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"hello")
-    with pytest.raises(BuildError, match="cannot be read"):
-        facts.findings(tmp_path / NAME, NAME)
+def test_a_digest_in_hexadecimal_says_the_same(tmp_path: Path) -> None:
+    empty = hashlib.sha256(b"").hexdigest()
+    (tmp_path / NAME).write_bytes(wheel(record={FILE: f"sha256={empty},0"}))
+    assert not wheelfile.problems_of(tmp_path / NAME, NAME)
