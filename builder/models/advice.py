@@ -35,7 +35,9 @@ def refused(error: HfHubHTTPError, where: str, page: str, has_token: bool) -> Do
     """Return the error that a person sees; `page` is the repository's page, `has_token` whether one was sent."""
     status = error.response.status_code
     reason, remedy = _meaning(error, page, has_token)
-    return DownloadError(reason, where=f"HTTP {status} {where}", hint=remedy)
+    wait = patience(error)
+    asked = f" (Retry-After {wait:.0f} s)" if wait else ""
+    return DownloadError(reason, where=f"HTTP {status} {where}{asked}", hint=remedy)
 
 
 def _meaning(error: HfHubHTTPError, page: str, has_token: bool) -> tuple[Text, Text]:

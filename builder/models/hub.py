@@ -132,9 +132,9 @@ class Hub:
         Raises:
             DownloadError: as of `commit_of`.
         """
+        api = self._api()
         from huggingface_hub.hf_api import RepoFile
 
-        api = self._api()
         listed = self._ask(
             repository,
             lambda: list(api.list_repo_tree(repository, recursive=True, revision=commit, token=self._token)),
@@ -194,7 +194,7 @@ class Hub:
                         )
                 return data
         except httpx.HTTPStatusError as error:
-            reason, remedy = network.status_advice(error.response.status_code)
+            reason, remedy = _storage_advice(error.response.status_code, url)
             raise DownloadError(
                 reason, where=f"HTTP {error.response.status_code} {place.url}", hint=remedy
             ) from error
@@ -291,24 +291,28 @@ class _HubFile(Download):
     def status_advice(self, status: int) -> tuple[Text, Text]:
         """Return what the storage's answer means."""
         self.status = status
-        host = urlsplit(self._url).hostname or ""
-        if status in (401, 403):
-            return (
-                Text("저장소 서버가 거부했습니다", "the hub's storage refuses"),
-                Text(
-                    f"프록시에서 {host}를 허용하고 다시 실행하십시오",
-                    f"let the proxy allow {host}, then run again",
-                ),
-            )
-        if status == 404:
-            return (
-                Text("저장소 서버에 파일이 없습니다", "the hub's storage does not have the file"),
-                Text(
-                    "저장소를 확인하고 'models pin'으로 다시 고정하십시오",
-                    "look at the repository, then 'models pin' again",
-                ),
-            )
-        return network.status_advice(status)
+        return _storage_advice(status, self._url)
+
+
+def _storage_advice(status: int, url: str) -> tuple[Text, Text]:
+    host = urlsplit(url).hostname or ""
+    if status in (401, 403):
+        return (
+            Text("저장소 서버가 거부했습니다", "the hub's storage refuses"),
+            Text(
+                f"프록시에서 {host}를 허용하고 다시 실행하십시오",
+                f"let the proxy allow {host}, then run again",
+            ),
+        )
+    if status == 404:
+        return (
+            Text("저장소 서버에 파일이 없습니다", "the hub's storage does not have the file"),
+            Text(
+                "저장소를 확인하고 'models pin'으로 다시 고정하십시오",
+                "look at the repository, then pin it again with 'models pin'",
+            ),
+        )
+    return network.status_advice(status)
 
 
 def library() -> None:

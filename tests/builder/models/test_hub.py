@@ -312,6 +312,7 @@ def test_each_refusal_of_the_hub_has_its_own_advice(
     text = refused(cache)
     assert reason in text and remedy in text and WEIGHTS in text
     assert 3600 not in no_waiting, "nobody waits for an hour without being told"
+    assert isinstance(fault, int) or "Retry-After 3600 s" in text
 
 
 @pytest.mark.parametrize("fault", [500, 503, 429, (429, "2")])
