@@ -7,8 +7,9 @@ import csv
 import hashlib
 import io
 
-from .archive import Archive, Member
+from .archive import Archive
 from .catalogue import Malformed, Problem
+from .structure import Member
 
 _STRONG = ("sha256", "sha384", "sha512")
 _UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
