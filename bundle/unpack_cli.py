@@ -85,7 +85,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run and return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     lang = choose_language(language_argument(words))
-    options = _parser(lang).parse_args(words)
+    options = parser(lang).parse_args(words)
     voice = Voice(lang, options.quiet)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -118,11 +118,13 @@ def _as_known(error: Exception) -> RagTraceError:
     return InternalError(Text(f"내부 오류: {text}", f"internal error: {text}"))
 
 
-def _parser(lang: str) -> argparse.ArgumentParser:
+def parser(lang: str) -> argparse.ArgumentParser:
+    """Return the argument parser with its help in `lang`."""
+
     def text(korean: str, english: str) -> str:
         return Text(korean, english).to(lang)
 
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="unpack.py",
         description=text(
             "반입한 아카이브, 볼륨, 델타를 검증하면서 번들로 풉니다.",
@@ -133,7 +135,7 @@ def _parser(lang: str) -> argparse.ArgumentParser:
             "exit codes: 0 done, 2 usage, 10 integrity or signature, 11 policy, 22 space, 130 interrupted",
         ),
     )
-    add = parser.add_argument
+    add = made.add_argument
     add(
         "paths",
         nargs="*",
@@ -196,7 +198,7 @@ def _parser(lang: str) -> argparse.ArgumentParser:
     )
     add("--lang", choices=LANGUAGES, help=text("언어 (기본: 로캘)", "language (default: the locale)"))
     add("--quiet", action="store_true", help=text("결과와 오류만", "only results and errors"))
-    return parser
+    return made
 
 
 def _run(options: argparse.Namespace, voice: Voice) -> int:

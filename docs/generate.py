@@ -12,6 +12,7 @@ from pathlib import Path
 
 from builder.options import parser as builder_parser
 from builder.wheels.catalogue import page as wheel_checks_page
+from bundle.unpack_cli import parser as unpack_parser
 from installer.cli import parser as installer_parser
 from ragtrace.entrypoints.cli.main import make_parser as service_parser
 from recovery.cli import parser as recovery_parser
@@ -24,6 +25,7 @@ INSTALL = Path("04_Scripts/install.py")
 HELP: tuple[tuple[str, str, Callable[[str], argparse.ArgumentParser]], ...] = (
     ("builder-help.md", "create_enterprise_offline.py", builder_parser),
     ("installer-help.md", "install.py", lambda lang: installer_parser(lang, INSTALL)),
+    ("unpack-help.md", "unpack.py", unpack_parser),
     ("validator-help.md", "enterprise_validator.py", validator_parser),
     ("recovery-help.md", "recovery_assistant.py", recovery_parser),
     ("service-help.md", "ragtrace", service_parser),
