@@ -113,8 +113,8 @@ def _outcome(last: dict[str, Any], code: int, job: Job, messages: Path) -> Repor
             Text("변환 프로세스가 강제로 종료되었습니다", "the conversion was killed"),
             where=names,
             hint=Text(
-                "메모리 부족일 수 있습니다: BGE-M3 변환에는 약 8 GB가 필요합니다",
-                "probably for lack of memory: converting BGE-M3 takes about 8 GB",
+                "메모리 부족일 수 있습니다: BGE-M3 변환에는 약 5 GB가 필요합니다",
+                "probably for lack of memory: converting BGE-M3 takes about 5 GB",
             ),
         )
     raise BuildError(

@@ -11,8 +11,8 @@ import torch  # type: ignore[import-not-found]
 from . import quantise as int8
 
 INPUTS = ("input_ids", "attention_mask")
-# The lowest that the exporter writes without conversion; every ONNX Runtime since 1.14 reads it.
-OPSET = 18
+# The first with GELU as one operator, which runs faster than its parts; every ONNX Runtime since 1.17 reads it.
+OPSET = 20
 
 
 def export(model: torch.nn.Module, outputs: Sequence[str], pad: int, place: Path, *, external: bool) -> None:
