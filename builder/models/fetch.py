@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import fetch, network
 from ..cache import Cache
-from ..plan import Artifact
+from ..plan import Artifact, local_path
 from . import local
 from .hub import Hub, OnBytes, place_of
 
@@ -55,7 +55,7 @@ def fetch_models(
         def bring(item: Artifact, partial: Path, counted: OnBytes) -> None:
             place = place_of(item.source)
             if place is None:
-                local.take(local.path_of(item.source), item.size, item.sha256, partial, counted)
+                local.take(local_path(item.source), item.size, item.sha256, partial, counted)
             else:
                 hub.download(client, place, item.size, item.sha256, partial, counted)
 

@@ -6,8 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from bundle import checksums
 from bundle.errors import DownloadError, UsageProblem
@@ -62,11 +60,6 @@ def digests(folder: Path, paths: Sequence[str], on_bytes: OnBytes) -> tuple[Pinn
 def list_digest(files: Sequence[PinnedFile]) -> str:
     """Return one digest over paths and digests: what stands for the commit of a folder."""
     return sha256_bytes(checksums.checksum_lines(sorted((item.path, item.sha256) for item in files)))
-
-
-def path_of(url: str) -> Path:
-    """Return the path that a file address names."""
-    return Path(url2pathname(urlsplit(url).path))
 
 
 def take(source: Path, size: int, sha256: str, partial: Path, on_bytes: OnBytes) -> None:
