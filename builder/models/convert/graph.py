@@ -11,7 +11,7 @@ import torch  # type: ignore[import-not-found]
 from . import quantise as int8
 
 INPUTS = ("input_ids", "attention_mask")
-# The first with GELU as one operator, which runs faster than its parts; every ONNX Runtime since 1.17 reads it.
+# The first with GELU as one operator, which runs faster than its parts; ONNX Runtime reads it since 1.18.
 OPSET = 20
 
 
