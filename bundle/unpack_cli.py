@@ -7,78 +7,31 @@ import contextlib
 import errno
 import signal
 import sys
-import time
+from io import RawIOBase
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, TextIO, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
-from . import layout, limits, verify, volumes
+from . import layout, limits, verify, volumes, volumeset
 from .anchors import given
-from .errors import IntegrityError, InternalError, Interrupted, RagTraceError, SpaceError, UsageProblem
+from .errors import (
+    IntegrityError,
+    InternalError,
+    Interrupted,
+    RagTraceError,
+    SignatureError,
+    SpaceError,
+    UsageProblem,
+)
 from .reading import BundleReader, admit
 from .tarstream import TarReader
-from .text import LANGUAGES, Text, choose_language, human_size, language_argument
+from .text import LANGUAGES, Text, choose_language, language_argument
 from .trust import Anchors, Origin
+from .unpack_voice import Voice
 from .unpacking import Bases, unpack
-from .volumes import VolumeIndex, VolumeStream
+from .volumes import VolumeIndex
+from .volumeset import VolumeStream
 
-_INTERVAL_S = 2.0
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-
-
-class Voice:
-    """Talks to a person: progress to standard error, what came of it to standard output."""
-
-    def __init__(self, lang: str, quiet: bool) -> None:
-        """Speak `lang`; a quiet voice gives only results and errors."""
-        self.lang = lang
-        self._quiet = quiet
-        self._title = Text("", "")
-        self._total = self._done = 0
-        self._next = 0.0
-
-    def note(self, text: Text) -> None:
-        """Say something in passing."""
-        if not self._quiet:
-            self._say(sys.stderr, text.to(self.lang))
-
-    def stage(self, title: Text, total: int) -> Callable[[int], None]:
-        """Begin to count `total` bytes and return the counter."""
-        self.note(Text(f"[{title.ko}] {human_size(total)}", f"[{title.en}] {human_size(total)}"))
-        self._title, self._total, self._done = title, total, 0
-        self._next = time.monotonic() + _INTERVAL_S
-        return self._advance
-
-    def result(self, text: Text) -> None:
-        """Give a result."""
-        self._say(sys.stdout, text.to(self.lang))
-
-    def error(self, error: RagTraceError) -> None:
-        """Give an error."""
-        self._say(sys.stderr, error.render(self.lang))
-
-    def ask(self, text: Text) -> str:
-        """Ask a person and return the answer; no answer is an empty one with an interrupt behind it."""
-        sys.stderr.write(text.to(self.lang))
-        sys.stderr.flush()
-        answer = sys.stdin.readline()
-        if not answer:
-            raise KeyboardInterrupt
-        return answer.strip()
-
-    def _advance(self, count: int) -> None:
-        self._done += count
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _INTERVAL_S
-            share = 100 * self._done // self._total if self._total else 100
-            self.note(Text(*(f"  {human_size(self._done)} ({min(share, 100)} %)" for _ in LANGUAGES)))
-
-    def _say(self, stream: TextIO, line: str) -> None:
-        try:
-            stream.write(line + "\n")
-            stream.flush()
-        except UnicodeEncodeError:
-            stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -297,23 +250,39 @@ def _opened(
                 Text("아카이브를 읽을 수 없습니다", "the archive cannot be read"), where=str(error)
             ) from error
         with raw:
-            yield raw.read, size, path.name
+            yield _readable(raw, path), size, path.name
         return
     index, _ = _index(path, anchors, options)
     ask = _asking(voice, folders) if sys.stdin.isatty() else None
-    found = volumes.find(index, folders)
+    found = volumeset.find(index, folders)
     for problem in found.problems:
         voice.note(problem)
     if found.missing and ask is None:
-        raise volumes.complaint(found.problems, found.missing, str(path))
+        raise volumeset.complaint(found.problems, found.missing, str(path))
     stream = VolumeStream(index, folders, ask)
     try:
         yield stream.read, index.archive.size, index.archive.name
-    except IntegrityError:
+    except (IntegrityError, SignatureError):
         stream.blame()
         raise
     finally:
         stream.close()
+
+
+def _readable(raw: RawIOBase, path: Path) -> Callable[[int], bytes]:
+    """Return a way to read that tells a bad medium from a bad place to unpack to."""
+
+    def read(count: int) -> bytes:
+        try:
+            return raw.read(count) or b""
+        except OSError as error:
+            raise IntegrityError(
+                Text("아카이브를 읽을 수 없습니다", "the archive cannot be read"),
+                where=f"{path}: {error}",
+                hint=Text("매체를 확인하고 다시 복사하십시오", "check the medium and copy it again"),
+            ) from error
+
+    return read
 
 
 def _index(path: Path, anchors: Anchors, options: argparse.Namespace) -> Tuple[VolumeIndex, Origin]:
@@ -322,7 +291,7 @@ def _index(path: Path, anchors: Anchors, options: argparse.Namespace) -> Tuple[V
     return index, origin
 
 
-def _asking(voice: Voice, folders: Sequence[Path]) -> volumes.Ask:
+def _asking(voice: Voice, folders: Sequence[Path]) -> volumeset.Ask:
     def ask(name: str) -> Optional[Path]:
         answer = voice.ask(
             Text(
@@ -347,7 +316,7 @@ def _verify(
 ) -> None:
     if path.name.endswith(volumes.INDEX_SUFFIX):
         index, origin = _index(path, anchors, options)
-        count = volumes.check(index, folders, single, str(path), voice.stage)
+        count = volumeset.check(index, folders, single, str(path), voice.stage)
         whole = "" if count == len(index.volumes) else f" / {len(index.volumes)}"
         voice.result(
             Text(

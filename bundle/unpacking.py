@@ -109,7 +109,9 @@ def _fill(work: Path, reader: BundleReader, bases: Bases, on_bytes: Optional[OnB
         if on_bytes is not None:
             on_bytes(entry.size)
     fsync_files(written)
-    for folder in sorted({path.parent for path in written}):
+    for folder in {
+        parent for path in written for parent in path.parents if work in (parent, *parent.parents)
+    }:
         fsync_directory(folder)
 
 

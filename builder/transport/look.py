@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bundle import layout, limits, verify, volumes
+from bundle import layout, limits, verify, volumes, volumeset
 from bundle.delta import Delta
-from bundle.errors import IntegrityError, UsageProblem
+from bundle.errors import IntegrityError, SignatureError, UsageProblem
 from bundle.manifest import Manifest, manifest_digest
 from bundle.reading import BundleReader
 from bundle.tarstream import TarReader
 from bundle.text import Text
 from bundle.trust import Anchors, Origin
-from bundle.volumes import ARCHIVE_SUFFIX, INDEX_SUFFIX, VolumeIndex, VolumeStream
+from bundle.volumes import ARCHIVE_SUFFIX, INDEX_SUFFIX, VolumeIndex
+from bundle.volumeset import VolumeStream
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ def reading(
     stream = VolumeStream(index, [place.parent], on_bytes=on_bytes)
     try:
         yield BundleReader(TarReader(stream.read, str(place)), anchors), index.archive.size, index
-    except IntegrityError:
+    except (IntegrityError, SignatureError):
         # Whatever did not make sense: every volume that is not what the index says is named.
-        volumes.check(index, [place.parent], (), str(place), lambda title, total: lambda count: None)
+        volumeset.check(index, [place.parent], (), str(place), lambda title, total: lambda count: None)
         raise
     finally:
         stream.close()

@@ -73,12 +73,15 @@ def test_every_truncation_is_refused() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(10, len(ARCHIVE) - 1), st.integers(0, 7))
-def test_a_flipped_bit_anywhere_is_refused(position: int, bit: int) -> None:
+def test_a_flipped_bit_anywhere_is_refused_unless_it_means_nothing(position: int, bit: int) -> None:
     data = bytearray(ARCHIVE)
     data[position] ^= 1 << bit
-    with pytest.raises(IntegrityError):
-        # The gzip checksum covers names, sizes and bytes alike.
-        members(bytes(data))
+    try:
+        found = members(bytes(data))
+    except IntegrityError:
+        return
+    # Bits that only fill a byte before a stored block (RFC 1951, 3.2.4) are read by nobody.
+    assert found == members(ARCHIVE)
 
 
 @pytest.mark.parametrize(

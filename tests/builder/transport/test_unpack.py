@@ -120,7 +120,8 @@ def test_any_volume_is_verified_alone(out: Path) -> None:
 
 
 def test_a_flipped_byte_in_any_volume_is_named_and_no_volume_is_touched(out: Path) -> None:
-    for number, where in ((1, 0.0), (5, 0.5), (8, 1.0)):
+    # The first is inside the compressed manifest: without the index it would look like a wrong signature.
+    for number, where in ((1, 0.002), (5, 0.5), (8, 1.0)):
         place = out / f"{ARCHIVE}.{number:03d}"
         good = place.read_bytes()
         data = bytearray(good)
