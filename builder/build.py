@@ -1,36 +1,35 @@
-"""The build, top to bottom: plan → audit → fetch → build sources → stage → assess → seal → pack."""
+"""The build, top to bottom: plan → audit → fetch → build sources and stage → assess → seal → pack."""
 
 from __future__ import annotations
 
 import datetime
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bundle import atomic, layout
-from bundle.manifest import Build, Manifest, Model, Package, Project
+from bundle.manifest import Manifest
 from bundle.text import Text
 
-from . import fetch, network, planning, stage
+from . import contents, network, planning, stage
 from .assessment import assess, audit, policy, snapshot
 from .cache import Cache
+from .contents import Contents, Standing
 from .disk import Need, require_room
+from .gather import gather
 from .plan import BundlePlan
 from .planning import Request
 from .sealing import expiry, provenance, seal
 from .sealing.signing import Signer
-from .sources import build as sources
 from .sources import permission
-from .stage import StagedFile
 from .transport import delta, pack, ship
 from .transport.output import Packed
 from .wheels import carried
 
 if TYPE_CHECKING:
     from .assessment.findings import AuditReport, Verdict, Waiver
-    from .sources.built import BuiltWheel
 
 
 class Progress(Protocol):
@@ -92,15 +91,15 @@ class BuiltBundle:
 
 
 @dataclass(frozen=True)
-class _Contents:
-    """What one bundle will hold before it is assessed, and what has to be known of it."""
+class _Run:
+    """What the bundles of one run share, once everything is in the cache."""
 
-    plan: BundlePlan
-    files: list[StagedFile]
-    wheels: list[carried.CarriedWheel]
-    own: BuiltWheel
-    builds: tuple[Build, ...]
-    models: tuple[Model, ...]
+    order: Order
+    cache: Cache
+    signers: tuple[Signer, ...]
+    progress: Progress
+    report: AuditReport | None
+    downloaded: int
 
 
 def build_bundles(
@@ -123,105 +122,93 @@ def build_bundles(
         progress.note(note)
     progress.stage(Text("알려진 취약점 확인", "asking about known vulnerabilities"), 0)
     report = _audit(plans, order, cache, progress)
-    downloaded = _fetch(plans, order, cache, progress)
+    downloaded = gather(plans, cache, order.output if order.base is None else None, progress, order.token)
+    run = _Run(order, cache, tuple(signers), progress, report, downloaded)
     for plan in plans:
-        yield build_bundle(plan, order, cache, signers, progress, report=report, downloaded=downloaded)
+        yield _build_bundle(plan, run)
 
 
-def build_bundle(
-    plan: BundlePlan,
-    order: Order,
-    cache: Cache,
-    signers: Sequence[Signer],
-    progress: Progress,
-    *,
-    report: AuditReport | None,
-    downloaded: int,
-) -> BuiltBundle:
-    """Build the bundle of one plan, whose files are in the cache; errors as of `build_bundles`."""
+def _build_bundle(plan: BundlePlan, run: _Run) -> BuiltBundle:
     for item in plan.artifacts:
-        progress.detail(f"{item.kind} {item.filename} sha256:{item.sha256} {network.shown(item.source)}")
+        run.progress.detail(f"{item.kind} {item.filename} sha256:{item.sha256} {network.shown(item.source)}")
+    standing = _standing(plan, run.order)
+    run.progress.stage(Text("소스에서 휠 빌드", "building wheels from sources"), 0)
+    found = contents.collect(plan, run.cache, standing.epoch, run.order.allow_build, run.progress)
+    run.progress.stage(Text("평가와 서명", "assessing and signing"), 0)
+    report = None if run.report is None else snapshot.narrowed(run.report, audit.subjects(found.plan)[0])
+    if report is not None:
+        document = stage.staged(snapshot.PATH, snapshot.to_bytes(report), "advisories", "assessment")
+        found = found.with_files([document])
+    assessed = assess.assess(_subject(found, standing, report, run), run.cache)
+    found = found.with_files(assessed.files)
+    listed = None if report is None else snapshot.manifest_entry(report)
+    manifest = contents.manifest_of(found, run.cache, standing, listed)
+    packed = _write(found, manifest, standing, run)
+    statement = _state_provenance(found.plan, manifest, packed, run)
+    signers = pack.write_allowed_signers(run.order.output, run.signers)
+    return BuiltBundle(
+        packed, manifest, run.signers, signers, statement, run.downloaded, report, assessed.flagged
+    )
+
+
+def _standing(plan: BundlePlan, order: Order) -> Standing:
     epoch = seal.build_epoch(plan.project)
     expires = None if order.expires is None else expiry.parse(order.expires, epoch, int(time.time()))
-    progress.stage(Text("소스에서 휠 빌드", "building wheels from sources"), 0)
-    contents = _contents(plan, order, cache, progress, epoch)
-    progress.stage(Text("평가와 서명", "assessing and signing"), 0)
-    narrowed = None if report is None else snapshot.narrowed(report, audit.subjects(contents.plan)[0])
-    if narrowed is not None:
-        document = snapshot.to_bytes(narrowed)
-        contents.files.append(stage.staged(snapshot.PATH, document, "advisories", "assessment"))
-    sequence = order.sequence if order.sequence is not None else epoch
-    subject = assess.Subject(
-        plan=contents.plan,
-        own=carried.project_wheel(contents.plan, contents.own),
-        wheels=tuple(contents.wheels),
-        files=tuple(item.entry for item in stage.sorted_files(contents.files)),
-        builds=contents.builds,
-        models=_carried_models(contents.models),
-        audit=narrowed,
-        verdict=None if narrowed is None else _judge(narrowed, order),
-        signers=tuple((signer.principal, signer.public.fingerprint) for signer in signers),
-        epoch=epoch,
-        sequence=sequence,
-        expires=expires,
-        extras=plan.extras,
-    )
-    assessed = assess.assess(subject, cache)
-    contents.files.extend(assessed.files)
-    manifest = _manifest(contents, cache, epoch, sequence, expires, narrowed)
-    return _finish(
-        contents, manifest, epoch, order, cache, signers, progress, narrowed, assessed.flagged, downloaded
+    return Standing(epoch, epoch if order.sequence is None else order.sequence, expires)
+
+
+def _subject(found: Contents, standing: Standing, report: AuditReport | None, run: _Run) -> assess.Subject:
+    return assess.Subject(
+        plan=found.plan,
+        own=carried.project_wheel(found.plan, found.own),
+        wheels=found.wheels,
+        files=found.entries(),
+        builds=found.builds,
+        models=contents.carried_models(found.models),
+        audit=report,
+        verdict=None if report is None else _judge(report, run.order),
+        signers=tuple((signer.principal, signer.public.fingerprint) for signer in run.signers),
+        epoch=standing.epoch,
+        sequence=standing.sequence,
+        expires=standing.expires,
     )
 
 
-def _finish(
-    contents: _Contents,
-    manifest: Manifest,
-    epoch: int,
-    order: Order,
-    cache: Cache,
-    signers: Sequence[Signer],
-    progress: Progress,
-    report: AuditReport | None,
-    flagged: int,
-    downloaded: int,
-) -> BuiltBundle:
-    """Seal and write: the archive or its volumes, the provenance and the signers beside it."""
-    files = stage.sorted_files(contents.files)
-    sealed = seal.seal(manifest, signers)
-    total = sum(item.entry.size for item in files)
-    if order.base is not None:
-        total = sum(entry.size for entry in delta.delta_entries(manifest, order.base))
+def _write(found: Contents, manifest: Manifest, standing: Standing, run: _Run) -> Packed:
+    """Seal the contents and write them in the form that was ordered."""
+    order = run.order
+    sealed = seal.seal(manifest, run.signers)
+    written = manifest.files if order.base is None else delta.delta_entries(manifest, order.base)
+    total = sum(entry.size for entry in written)
     require_room([Need(order.output, total, Text("번들", "the bundle"))])
-    progress.stage(Text("아카이브 쓰기", "writing the archive"), total)
-    packed = ship.ship(
+    run.progress.stage(Text("아카이브 쓰기", "writing the archive"), total)
+    return ship.ship(
         order.output,
-        layout.archive_stem(manifest.version, contents.plan.target.name),
-        files,
+        layout.archive_stem(manifest.version, found.plan.target.name),
+        found.files,
         sealed,
-        epoch,
-        cache,
-        progress.advance,
-        keys=signers,
+        standing.epoch,
+        run.cache,
+        run.progress.advance,
+        keys=run.signers,
         volume_size=order.volume_size,
         base=order.base,
     )
+
+
+def _state_provenance(plan: BundlePlan, manifest: Manifest, packed: Packed, run: _Run) -> Path:
     made = provenance.Made(packed.archive_name, packed.sha256, manifest)
-    plan = contents.plan
-    statement = provenance.provenance(made, plan, signers, extras=plan.extras, groups=plan.groups)
-    place = order.output / f"{packed.archive_name}{provenance.SUFFIX}"
-    atomic.write_atomic(place, statement)
-    trusted = pack.write_allowed_signers(order.output, signers)
-    return BuiltBundle(packed, manifest, tuple(signers), trusted, place, downloaded, report, flagged)
+    data = provenance.provenance(made, plan, run.signers, extras=plan.extras, groups=plan.groups)
+    place = run.order.output / f"{packed.archive_name}{provenance.SUFFIX}"
+    atomic.write_atomic(place, data)
+    return place
 
 
 def _audit(plans: Sequence[BundlePlan], order: Order, cache: Cache, progress: Progress) -> AuditReport | None:
     """Ask once about everything that any of the plans carries, and stop early where the policy says so."""
-    packages, unpublished = set(), set()
-    for plan in plans:
-        found, private = audit.subjects(plan)
-        packages |= set(found)
-        unpublished |= set(private)
+    subjects = [audit.subjects(plan) for plan in plans]
+    packages = {item for found, _ in subjects for item in found}
+    unpublished = {name for _, names in subjects for name in names}
     report = audit.audit(packages, cache, order.auditing, unpublished=unpublished)
     if report is not None:
         verdict = _judge(report, order)
@@ -234,95 +221,3 @@ def _audit(plans: Sequence[BundlePlan], order: Order, cache: Cache, progress: Pr
 def _judge(report: AuditReport, order: Order) -> Verdict:
     today = datetime.datetime.now(datetime.timezone.utc).date()
     return policy.judge(report, order.fail_on, order.waivers, today)
-
-
-def _fetch(plans: Sequence[BundlePlan], order: Order, cache: Cache, progress: Progress) -> int:
-    """Fetch what the cache lacks, each file once for all plans; return the bytes that came."""
-    artifacts = [item for plan in plans for item in plan.artifacts]
-    wanted = fetch.missing(cache, artifacts)
-    logins = network.logins_of(plans[0].project) if wanted else None
-    if wanted:
-        sizes = fetch.remote_sizes(wanted, cache, logins)
-        wanted = [replace(item, size=size) for item, size in zip(wanted, sizes, strict=True)]
-    models = [item for item in artifacts if item.kind == "model"]
-    weights = {item.sha256: item.size for item in models if not cache.has(item.sha256)}
-    total = sum(item.size for item in wanted) + sum(weights.values())
-    known = {item.sha256: item.size for item in wanted} | {item.sha256: item.size for item in models}
-    bundles = sum(known.get(item.sha256) or fetch.cached_size(cache, item.sha256) for item in artifacts)
-    room = 0 if order.base is not None else bundles
-    require_room(
-        [
-            Need(cache.root, total, Text("내려받기", "downloads")),
-            Need(order.output, room, Text("번들", "bundles")),
-        ]
-    )
-    progress.work(total + bundles)
-    progress.stage(Text("내려받기", "downloading"), total)
-    fetch.fetch(cache, wanted, progress.advance, logins)
-    if weights:
-        from .models.fetch import fetch_models
-
-        fetch_models(cache, models, progress.advance, order.token)
-    return total
-
-
-def _contents(plan: BundlePlan, order: Order, cache: Cache, progress: Progress, epoch: int) -> _Contents:
-    """Build what has to be built and stage everything but the assessment's documents."""
-    source = stage.project_source(plan.project)
-    built = sources.build_sources(cache, plan, allow_build=order.allow_build, progress=progress)
-    own = sources.build_project(cache, plan.project, epoch, source, plan.target.pythons)
-    plan = plan.with_versions({wheel.name: wheel.version for wheel in built})
-    wheels = carried.carried_wheels(plan, built)
-    files = [*source, *carried.stage_wheels(plan, wheels, own, cache), *stage.far_side()]
-    files += carried.stage_prerequisites(plan, cache)
-    models: tuple[Model, ...] = ()
-    if plan.of_kind("model"):
-        from .models.carry import stage_models
-        from .models.spec import load_model
-
-        names = dict.fromkeys(item.name for item in plan.of_kind("model"))
-        weights, models = stage_models([load_model(name) for name in names], plan.artifacts, cache)
-        files += weights
-    builds = tuple({wheel.sha256: wheel.as_build() for wheel in (*built, own)}.values())
-    return _Contents(plan, files, wheels, own, builds, models)
-
-
-def _carried_models(models: Sequence[Model]) -> tuple[assess.CarriedModel, ...]:
-    if not models:
-        return ()
-    from .models.spec import load_model
-
-    return tuple(assess.CarriedModel.of(model, load_model(model.name)) for model in models)
-
-
-def _manifest(
-    contents: _Contents,
-    cache: Cache,
-    epoch: int,
-    sequence: int,
-    expires: str | None,
-    report: AuditReport | None,
-) -> Manifest:
-    plan, own = contents.plan, contents.own
-    files = stage.sorted_files(contents.files)
-    copied = sum(item.entry.size for item in files if item.entry.kind not in ("wheel", "uv", "interpreter"))
-    unpacked = carried.installed_bytes(plan, contents.wheels, own, cache)
-    packages = (*plan.packages, Package(own.name, own.version, plan.target.pythons))
-    return Manifest(
-        product=layout.PRODUCT,
-        version=plan.project.version,
-        profile=plan.profile.name,
-        sequence=sequence,
-        created=seal.utc(epoch),
-        expires=expires,
-        target=plan.target,
-        project=Project(plan.project.name, plan.project.version),
-        service=plan.profile.service,
-        memory_mb=plan.profile.memory_mb,
-        installed_bytes=unpacked + copied,
-        packages=tuple(sorted(packages, key=lambda item: (item.name, item.version))),
-        files=tuple(item.entry for item in files),
-        builds=contents.builds,
-        models=contents.models,
-        advisories=None if report is None else snapshot.manifest_entry(report),
-    )

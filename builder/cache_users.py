@@ -20,8 +20,6 @@ from bundle.text import Text
 
 from . import kernel_lock
 
-# What a killed build left in the work folder is kept this long before the next comer sweeps it away.
-_SWEPT_AFTER_S = 24 * 3600
 # The entries of this very process, told apart by file: the pids of two containers may be the same.
 _OWN: set[Path] = set()
 
@@ -52,8 +50,9 @@ class Register:
     def enter(self) -> None:
         """Enter this process until it ends or the register is let go; waits while somebody tidies the cache."""
         with kernel_lock.held(self._gate):
-            if not self.others():
-                _sweep(self._root / "work", time.time() - _SWEPT_AFTER_S)
+            # Whoever works here is entered: alone, everything in the work folder is a killed build's.
+            if not self.others() and not any(path.parent == self._folder for path in _OWN):
+                _sweep(self._root / "work")
             path = self._folder / f"{os.getpid()}-{time.monotonic_ns()}.lock"
             descriptor = kernel_lock.take(path, wait=False)
             if descriptor is not None:
@@ -108,9 +107,8 @@ def _leave(path: Path, descriptor: int, pid: int) -> None:
         kernel_lock.give_back(path, descriptor)
 
 
-def _sweep(folder: Path, before: float) -> None:
-    """Remove work folders that were last touched before that time: their builds were killed."""
+def _sweep(folder: Path) -> None:
+    """Remove what killed builds left in the work folder."""
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < before:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import signal
 import sys
 import traceback
@@ -14,9 +13,8 @@ from bundle.text import Text, choose_language, language_argument
 
 from .commands import COMMANDS
 from .console import Console
+from .disk import FULL_OR_CLOSED
 from .options import parser
-
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +61,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _as_known(error: Exception) -> RagTraceError:
     """Return what a person sees of an error that no stage expected: a full or closed disk, or a fault of ours."""
-    if isinstance(error, OSError) and error.errno in _DISK:
+    if isinstance(error, OSError) and error.errno in FULL_OR_CLOSED:
         return SpaceError(
             Text("디스크에 쓸 수 없습니다", "the disk cannot be written"),
             where=str(error),

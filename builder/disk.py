@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.errors import SpaceError
 from bundle.text import Text, human_size
+
+FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,26 @@ def require_room(needs: Sequence[Need]) -> None:
             "free space, or use another disk with RAGTRACE_CACHE_DIR or --output-dir",
         ),
     )
+
+
+@contextlib.contextmanager
+def named(*folders: Path) -> Iterator[None]:
+    """Name the folders that a run writes to where the system's error about a disk names none.
+
+    Raises:
+        SpaceError: a disk is full or cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_OR_CLOSED or error.filename is not None:
+            raise
+        raise SpaceError(
+            Text("디스크에 쓸 수 없습니다", "the disk cannot be written"),
+            where=f"{error.strerror}: {', '.join(map(str, folders))}",
+            state=Text("완성되지 않은 아카이브는 남지 않습니다", "no unfinished archive is left"),
+            hint=Text("공간을 비우고 다시 실행하십시오", "free space, then run again"),
+        ) from error
 
 
 def _existing(folder: Path) -> Path:

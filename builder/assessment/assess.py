@@ -86,7 +86,7 @@ def _digest(subject: Subject) -> str:
             for name, value in vars(subject).items()
             if name not in ("plan", "wheels", "files", "builds", "models")
         },
-        "project": [plan.project.name, plan.project.version, plan.profile.name, plan.profile.extras],
+        "project": [plan.project.name, plan.project.version, plan.profile.name, plan.extras],
         "target": asdict(plan.target),
         "notes": plan.notes,
         "artifacts": [{**vars(item), "source": places.shown(item.source)} for item in plan.artifacts],

@@ -145,7 +145,7 @@ def _linked(subject: Subject, project: Component, wheels: Sequence[Component]) -
         graph.Node(item.ref, item.name, item.pythons, item.facts.requires if item.facts else ())
         for item in (project, *wheels)
     ]
-    extras = {*subject.extras, *subject.plan.profile.extras}
+    extras = set(subject.plan.extras)
     found = graph.build(nodes[0], nodes[1:], target, extras)
     return [
         replace(

@@ -48,7 +48,7 @@ class Subject:
     index published came to be. `files` are the entries of everything staged so far; the assessment adds
     its own. `audit` and `verdict` are None where nobody was asked, which the documents say in so many
     words. `signers` are (principal, fingerprint), `epoch` the sources' time in seconds; `sequence` and
-    `expires` are the manifest's. `extras` are those of the project that were asked for.
+    `expires` are the manifest's.
     """
 
     plan: BundlePlan
@@ -63,4 +63,3 @@ class Subject:
     epoch: int
     sequence: int
     expires: str | None
-    extras: tuple[str, ...] = ()

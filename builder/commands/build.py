@@ -138,7 +138,7 @@ def _shipping(lang: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Build one bundle for each target."""
-    from .. import build, summary
+    from .. import build, disk, summary
     from ..cache import open_default
     from .plan import requests
 
@@ -146,11 +146,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
     order = _order(options)
     cache = open_default()
     signers, made = _signers(options, console.lang)
-    for bundle in build.build_bundles(wanted, order, cache, signers, console):
-        if options.json:
-            console.result_json(summary.as_dict(bundle))
-        else:
-            console.result(summary.text(bundle, made, console.lang))
+    with disk.named(cache.root, order.output):
+        for bundle in build.build_bundles(wanted, order, cache, signers, console):
+            if options.json:
+                console.result_json(summary.as_dict(bundle))
+            else:
+                console.result(summary.text(bundle, made, console.lang))
     return 0
 
 

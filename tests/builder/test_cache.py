@@ -167,17 +167,20 @@ def test_an_entry_ends_with_the_cache_object(cache: Cache, monkeypatch: pytest.M
     assert not list((cache.root / "users").iterdir())
 
 
-def test_the_next_comer_sweeps_away_what_a_killed_build_left_long_ago(
+def test_whoever_comes_alone_sweeps_away_what_a_killed_build_left(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(cache.root))
-    old, fresh = cache.root / "work" / "old", cache.root / "work" / "fresh"
-    for folder in (old, fresh):
-        folder.mkdir()
-        (folder / "file").write_text("x")
-    os.utime(old, (1_000_000, 1_000_000))
-    kept = caches.open_default()
-    assert not old.exists() and fresh.exists() and kept.root == cache.root
+    left = cache.root / "work" / "left"
+    left.mkdir()
+    (left / "file").write_text("x")
+    first = caches.open_default()
+    assert not left.exists()
+    at_work = cache.root / "work" / "at-work"
+    at_work.mkdir()
+    second = caches.open_default()
+    assert at_work.exists(), "somebody is here: it may be theirs"
+    assert first.root == second.root
 
 
 # -- contents

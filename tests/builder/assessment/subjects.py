@@ -69,6 +69,7 @@ class Bundle:
             (),
             (),
             changes.pop("notes", ()),
+            extras,
         )
         given: dict[str, Any] = {
             "plan": plan,
@@ -83,7 +84,6 @@ class Bundle:
             "epoch": EPOCH,
             "sequence": 7,
             "expires": "2027-01-01T00:00:00Z",
-            "extras": extras,
         }
         return Subject(**{**given, **changes})
 
