@@ -23,7 +23,7 @@ from tests.support.wheels import sdist_bytes, wheel_bytes
 from .harness import HOOK
 
 MODES = ("kill", "ENOSPC", "EIO")
-QUICK_STRIDE = 25
+QUICK_STRIDE = 60
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
 
@@ -147,7 +147,7 @@ def test_a_fault_at_any_operation_of_a_build_leaves_nothing_that_looks_whole(
 def test_a_fault_at_some_operations_of_a_build_leaves_nothing_that_looks_whole(
     box: BuildBox, reference: tuple[dict[str, str], list[str]], mode: str
 ) -> None:
-    strike(box, reference, mode, QUICK_STRIDE, 3 + MODES.index(mode) * 8)
+    strike(box, reference, mode, QUICK_STRIDE, 3 + MODES.index(mode) * 20)
 
 
 def test_two_builds_at_once_make_the_same_bundle(
