@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bundle import layout
 from bundle.manifest import Advisories, Build, FileEntry, Manifest, Model, Package, Project
+from bundle.text import Text
 
 from . import stage
 from .cache import Cache
@@ -20,6 +21,16 @@ from .wheels import carried
 if TYPE_CHECKING:
     from .assessment.subject import CarriedModel
     from .sources.built import BuiltWheel
+
+
+class Progress(Protocol):
+    """Where collecting tells what takes its time."""
+
+    def note(self, text: Text) -> None:
+        """Tell something that is not a result."""
+
+    def detail(self, line: str) -> None:
+        """Tell one thing that only somebody who asked for more wants to know."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Contents:
 
 
 def collect(
-    plan: BundlePlan, cache: Cache, epoch: int, allow_build: frozenset[str], progress: sources.Progress
+    plan: BundlePlan, cache: Cache, epoch: int, allow_build: frozenset[str], progress: Progress
 ) -> Contents:
     """Build what has to be built here and stage everything but the assessment's documents.
 
@@ -66,7 +77,7 @@ def collect(
     own = sources.build_project(cache, plan.project, epoch, source, plan.target.pythons)
     plan = plan.with_versions({wheel.name: wheel.version for wheel in built})
     wheels = carried.carried_wheels(plan, built)
-    weights, models = _models(plan, cache)
+    weights, models = _models(plan, cache, progress)
     files = [
         *source,
         *carried.stage_wheels(plan, wheels, own, cache),
@@ -78,7 +89,7 @@ def collect(
     return Contents(plan, tuple(stage.sorted_files(files)), tuple(wheels), own, builds, models)
 
 
-def _models(plan: BundlePlan, cache: Cache) -> tuple[list[StagedFile], tuple[Model, ...]]:
+def _models(plan: BundlePlan, cache: Cache, progress: Progress) -> tuple[list[StagedFile], tuple[Model, ...]]:
     names = dict.fromkeys(item.name for item in plan.of_kind("model"))
     if not names:
         return [], ()
@@ -86,7 +97,7 @@ def _models(plan: BundlePlan, cache: Cache) -> tuple[list[StagedFile], tuple[Mod
     from .models.carry import stage_models
     from .models.spec import load_model
 
-    return stage_models([load_model(name) for name in names], plan.artifacts, cache)
+    return stage_models([load_model(name) for name in names], plan.artifacts, cache, progress.note)
 
 
 def carried_models(models: Sequence[Model]) -> tuple[CarriedModel, ...]:

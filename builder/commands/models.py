@@ -325,7 +325,7 @@ def _convert(options: argparse.Namespace, console: Console) -> None:
     documents = []
     for name in options.names:
         console.stage(Text(f"{name} 변환", f"converting {name}"), 0)
-        content = carry.content_of(load_model(name), artifacts, cache)
+        content = carry.content_of(load_model(name), artifacts, cache, console.note)
         documents.append({"name": name, "conversions": list(content.conversions)})
     if options.json:
         console.result_json(documents)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from .formats import Finding, Inspection, format_of, inspect
 from .spec import ModelSpec, matches_any
 
 PROVENANCE = "PROVENANCE.json"
+Tell = Callable[[Text], None]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class Content:
 
 
 def stage_models(
-    specs: Sequence[ModelSpec], artifacts: Sequence[Artifact], cache: Cache
+    specs: Sequence[ModelSpec], artifacts: Sequence[Artifact], cache: Cache, tell: Tell | None = None
 ) -> tuple[list[StagedFile], tuple[Model, ...]]:
     """Stage every model below ``07_Models/``, from files that `fetch_models` has brought into the cache.
+
+    `tell` is called with each step of a conversion, which may take minutes.
 
     Raises:
         BuildError: files that may not be carried, of all models together; or a conversion failed.
@@ -44,7 +47,7 @@ def stage_models(
     models: list[Model] = []
     refused: list[Text] = []
     for spec in sorted(specs, key=lambda item: item.name):
-        content = content_of(spec, artifacts, cache)
+        content = content_of(spec, artifacts, cache, tell)
         refused += [_with_name(spec, item) for item in content.inspection.findings]
         folder = f"{layout.MODELS}/{spec.folder}"
         files += [
@@ -92,9 +95,11 @@ def refusal(details: Sequence[Text]) -> BuildError:
     )
 
 
-def content_of(spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache) -> Content:
+def content_of(
+    spec: ModelSpec, artifacts: Sequence[Artifact], cache: Cache, tell: Tell | None = None
+) -> Content:
     """Return what the bundle gets of one model, converting first; errors as of `stage_models`."""
-    digests, conversions = _converted(spec, _fetched(spec, artifacts), cache)
+    digests, conversions = _converted(spec, _fetched(spec, artifacts), cache, tell)
     carried = {path: digest for path, digest in digests.items() if is_carried(spec, path)}
     places: dict[str, Path] = {path: cache.path(digest) for path, digest in carried.items()}
     inspection = inspect(spec, places)
@@ -113,7 +118,7 @@ def _fetched(spec: ModelSpec, artifacts: Sequence[Artifact]) -> dict[str, str]:
 
 
 def _converted(
-    spec: ModelSpec, fetched: Mapping[str, str], cache: Cache
+    spec: ModelSpec, fetched: Mapping[str, str], cache: Cache, tell: Tell | None = None
 ) -> tuple[dict[str, str], tuple[dict[str, Any], ...]]:
     """Return the digests of all files, those that conversions make included, and each conversion's record."""
     digests = dict(fetched)
@@ -123,7 +128,7 @@ def _converted(
 
         known = {path: digests[path] for path in conversion.inputs}
         inputs = {path: cache.path(digest) for path, digest in known.items()}
-        made = convert_cached(cache, conversion, inputs, digests=known)
+        made = convert_cached(cache, conversion, inputs, digests=known, progress=tell)
         digests |= {item.name: item.sha256 for item in made.files}
         conversions.append(
             {
