@@ -105,16 +105,21 @@ class Bench:
         script = (
             "import sys, json, os; from pathlib import Path; from bundle.archive import ArchiveWriter; "
             "from bundle.manifest import parse_manifest; from builder.transport.output import STORED_KINDS; root = Path(sys.argv[1]); "
-            "m = parse_manifest((root / 'MANIFEST.json').read_bytes()); s = open(sys.argv[2], 'wb', buffering=0); "
-            "w = ArchiveWriter(s, 'Top', 0); "
-            "[w.add(e.path, root / e.path, e.size, e.sha256, e.mode, store=e.kind in STORED_KINDS) for e in m.files]; "
+            "s = open(sys.argv[2], 'wb', buffering=0); w = ArchiveWriter(s, 'Top', 0); "
+            "[w.add(f'{t.name}/{e.path}', t / e.path, e.size, e.sha256, e.mode, store=e.kind in STORED_KINDS) "
+            "for t in sorted(root.iterdir()) for e in parse_manifest((t / 'MANIFEST.json').read_bytes()).files]; "
             "w.close()"
         )
+        # Five copies, a gigabyte: what is compared is the packing, not the start of an interpreter.
+        five = self.folder / "five"
+        for number in range(5):
+            shutil.copytree(self.tree, five / str(number))
         place = str(self.folder / "packed.tar.gz")
-        ours = Command([sys.executable, "-c", script, str(self.tree), place], REPOSITORY)
-        plain = paired(ours, Command(["tar", "cf", place + ".tar", self.tree.name], self.folder))
-        zipped = paired(ours, Command(["tar", "czf", place + ".tar", self.tree.name], self.folder), times=3)
-        name = "packing (every byte verified, archive hashed)"
+        ours = Command([sys.executable, "-c", script, str(five), place], REPOSITORY)
+        plain = paired(ours, Command(["tar", "cf", place + ".tar", five.name], self.folder))
+        zipped = paired(ours, Command(["tar", "czf", place + ".tar", five.name], self.folder), times=1)
+        shutil.rmtree(five)
+        name = "packing 1 GB (every byte verified, archive hashed)"
         return [at_most(name, "tar cf", plain, 1.3), faster(name, "tar czf", zipped, 8.0)]
 
     def verification(self) -> Row:
