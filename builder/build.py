@@ -108,6 +108,7 @@ def build_bundles(
     """Build one signed bundle for each request; obstacles of any are told before anything is fetched.
 
     Raises:
+        UsageProblem: an expiry that is none; extras, groups or targets that do not exist.
         BuildError: a target cannot be served, a source does not build or may not, a wheel is not sound.
         AssessmentError: findings that the policy does not let pass.
         DownloadError: files could not be fetched.
@@ -118,20 +119,20 @@ def build_bundles(
     plans = planning.make_plans(requests)
     planning.require_servable(plans)
     permission.require_permission(plans, order.allow_build)
+    standings = [_standing(plan, order) for plan in plans]
     for note in dict.fromkeys(note for plan in plans for note in plan.notes):
         progress.note(note)
     progress.stage(Text("알려진 취약점 확인", "asking about known vulnerabilities"), 0)
     report = _audit(plans, order, cache, progress)
     downloaded = gather(plans, cache, order.output if order.base is None else None, progress, order.token)
     run = _Run(order, cache, tuple(signers), progress, report, downloaded)
-    for plan in plans:
-        yield _build_bundle(plan, run)
+    for plan, standing in zip(plans, standings, strict=True):
+        yield _build_bundle(plan, standing, run)
 
 
-def _build_bundle(plan: BundlePlan, run: _Run) -> BuiltBundle:
+def _build_bundle(plan: BundlePlan, standing: Standing, run: _Run) -> BuiltBundle:
     for item in plan.artifacts:
         run.progress.detail(f"{item.kind} {item.filename} sha256:{item.sha256} {network.shown(item.source)}")
-    standing = _standing(plan, run.order)
     run.progress.stage(Text("소스에서 휠 빌드", "building wheels from sources"), 0)
     found = contents.collect(plan, run.cache, standing.epoch, run.order.allow_build, run.progress)
     run.progress.stage(Text("평가와 서명", "assessing and signing"), 0)

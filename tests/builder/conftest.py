@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from builder import inputs
+from builder import cli, inputs, planning
 from builder.cache import Cache
+from tests.support import carried_uv
 from tests.support.index import Index, serve
 from tests.support.projects import locked_project
 from tests.support.wheels import sdist_bytes, wheel_bytes
 
 ALPHA = "alpha-1.0-py3-none-any.whl"
 BETA = "beta_pkg-2.0.tar.gz"
+# Runs the builder with these words and returns exit code, standard output, standard error.
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -45,3 +48,28 @@ def project(tmp_path: Path, index: Index) -> inputs.ProjectSpec:
 def cache(tmp_path: Path) -> Cache:
     """An empty cache."""
     return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def run(
+    project: inputs.ProjectSpec,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """The builder's command line on the project, with a cache and an output folder of this test."""
+    monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(planning, "uv_for", carried_uv.uv_for)
+    carried_uv.in_cache(Cache(tmp_path / "cache"))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        arguments = [*words, "--project-root", str(project.root)]
+        if "--allow-build" not in words:
+            arguments += ["--allow-build", "beta-pkg"]
+        if "plan" not in words and "--output-dir" not in words:
+            arguments += ["--output-dir", str(tmp_path / "out")]
+        code = cli.main(arguments)
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return call

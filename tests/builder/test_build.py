@@ -9,46 +9,21 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from builder import cli, inputs, planning, uvtool
+from builder import inputs, planning, uvtool
 from builder.cache import Cache
 from builder.sealing import keys
 from bundle import verify
 from bundle.errors import BuildError
 from bundle.text import Text
 from bundle.trust import Anchors
-from tests.builder.conftest import ALPHA, BETA
+from tests.builder.conftest import ALPHA, BETA, Run
 from tests.support import carried_uv
 from tests.support.index import Index
 from tests.support.wheels import wheel_bytes
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    project: inputs.ProjectSpec,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(planning, "uv_for", carried_uv.uv_for)
-    carried_uv.in_cache(Cache(tmp_path / "cache"))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        arguments = [*words, "--project-root", str(project.root), "--allow-build", "beta-pkg"]
-        if "plan" not in words:
-            arguments += ["--output-dir", str(tmp_path / "out")]
-        code = cli.main(arguments)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def unpack(archive: Path, folder: Path) -> Path:
