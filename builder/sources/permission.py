@@ -40,10 +40,16 @@ def require_permission(plans: Sequence[BundlePlan], allow_build: frozenset[str])
     Raises:
         BuildError: with the complete list, and the option that would allow it.
     """
-    lines = [line for plan in plans for line in refusals(plan, allow_build)]
-    lines = list(dict.fromkeys(lines))
-    if not lines:
+    targets: dict[Text, list[str]] = {}
+    for plan in plans:
+        for line in refusals(plan, allow_build):
+            targets.setdefault(line, []).append(plan.target.name)
+    if not targets:
         return
+    lines = [
+        Text(f"[{', '.join(names)}] {line.ko}", f"[{', '.join(names)}] {line.en}")
+        for line, names in targets.items()
+    ]
     wanted = {item.name for plan in plans for item in plan.of_kind(*BUILT)}
     wanted -= {name for name in wanted if canonicalize_name(name) in _allowed(plans, allow_build)}
     options = " ".join(f"--allow-build {name}" for name in sorted(wanted))
