@@ -19,10 +19,10 @@ format: dev  ## let ruff format the code
 type: dev  ## mypy, strict
 	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
 test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
-	$(PYTEST) -n 2 -m "not isolated and not fault"
+	$(PYTEST) -n 2 -m "not isolated and not fault and not convert"
 test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own
 	python="$$(PYTHON=$(PYTHON) sh tests/convert/prepare.sh)" && \
-	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) tests/convert
+	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts

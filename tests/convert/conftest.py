@@ -23,6 +23,13 @@ SCORES_INT8 = Conversion("cross-encoder-onnx", RERANKER, ("model_int8.onnx", "go
 Convert = Callable[..., Converted]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs torch: `make test` leaves it to `make test-convert`."""
+    for item in items:
+        if "convert_python" in getattr(item, "fixturenames", ()):
+            item.add_marker("convert")
+
+
 @pytest.fixture(scope="session")
 def convert_python() -> Path:
     """The interpreter with torch; without one the test says so, or fails where CI demands it."""

@@ -49,7 +49,12 @@ def converter(monkeypatch: pytest.MonkeyPatch) -> list[Conversion]:
     asked: list[Conversion] = []
 
     def convert(
-        cache: Cache, conversion: Conversion, inputs: Mapping[str, Path], *, digests: Mapping[str, str]
+        cache: Cache,
+        conversion: Conversion,
+        inputs: Mapping[str, Path],
+        *,
+        digests: Mapping[str, str],
+        progress: object,
     ) -> run.Converted:
         asked.append(conversion)
         made = []

@@ -48,7 +48,12 @@ def converter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for the converter, which needs torch; tests/convert runs the real one on the same repositories."""
 
     def convert(
-        cache: Cache, conversion: Conversion, inputs: Mapping[str, Path], *, digests: Mapping[str, str]
+        cache: Cache,
+        conversion: Conversion,
+        inputs: Mapping[str, Path],
+        *,
+        digests: Mapping[str, str],
+        progress: object,
     ) -> run.Converted:
         makers = {".onnx": model_files.onnx(), ".json": b"{}", ".safetensors": model_files.safetensors()}
         made = []
