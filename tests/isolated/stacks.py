@@ -17,6 +17,10 @@ dependencies = [{dependencies}]
 [build-system]
 requires = ["uv_build"]
 build-backend = "uv_build"
+
+# What PyPI publishes later does not change what the tests find.
+[tool.uv]
+exclude-newer = "2026-11-20T00:00:00Z"
 """
 
 _DEPENDENCIES = {
