@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import tomllib
 
+from bundle.errors import UsageProblem
 from bundle.text import Text
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ def _has_folder() -> bool:
 
 
 def logins_of(project: ProjectSpec | None, environment: Mapping[str, str] | None = None) -> Logins:
-    """Return user and password by host, from netrc, the project's named indexes and the environment's."""
+    """Return user and password by host, from netrc, the project's named indexes and the environment's.
+
+    Raises:
+        UsageProblem: there is a netrc file that cannot be read.
+    """
     variables = os.environ if environment is None else environment
     found = _netrc(variables)
     for name, url in _named_indexes(project).items():
@@ -134,8 +139,14 @@ def _netrc(variables: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     place = Path(variables.get("NETRC") or Path.home() / ".netrc")
     try:
         table = netrc.netrc(str(place))
-    except (OSError, netrc.NetrcParseError):
+    except FileNotFoundError:
         return {}
+    except (OSError, netrc.NetrcParseError) as error:
+        raise UsageProblem(
+            Text("netrc 파일을 읽을 수 없습니다", "the netrc file cannot be read"),
+            where=f"{place}: {type(error).__name__}",  # the parser's own words may quote a password
+            hint=Text("고치거나 NETRC로 다른 파일을 지정하십시오", "mend it, or name another one with NETRC"),
+        ) from error
     return {host: (login, password or "") for host, (login, _, password) in table.hosts.items()}
 
 

@@ -29,10 +29,7 @@ from . import archives, environment, git, outlook
 from .backend import build_constraints
 from .built import BuiltWheel, from_record
 from .environment import Settings
-from .permission import ALL as ALL
-from .permission import permitted as permitted
-from .permission import refusals as refusals
-from .permission import require_permission as require_permission
+from .permission import require_permission
 from .trees import EPOCH, SourceTree, copy_directory, directory_digest
 
 # Changes when the same source would be built in another way: what was built before is then built anew.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,9 @@ from bundle.tarstream import TarReader
 from bundle.text import Text
 from bundle.volumes import ARCHIVE_SUFFIX
 
-from ..cache import Cache
 from ..sealing.seal import Seal
-from ..sealing.signing import Signer
 from ..stage import StagedFile
-from . import pack, volumes
-from .output import Load, Packed
+from .output import Load
 
 
 @dataclass(frozen=True)
@@ -105,29 +102,3 @@ def delta_load(stem: str, files: Sequence[StagedFile], sealed: Seal, epoch: int,
     metadata = [(name, data) for name, data in sealed.files() if name != layout.CHECKSUMS]
     kept = [item for item in files if item.entry.path in carried]
     return Load(stem, [*metadata, (layout.DELTA, note)], kept, epoch)
-
-
-def write_delta(
-    output: Path,
-    stem: str,
-    files: Sequence[StagedFile],
-    sealed: Seal,
-    epoch: int,
-    cache: Cache,
-    on_bytes: Callable[[int], None],
-    *,
-    base: BaseManifest,
-    volume_size: int | None = None,
-    keys: Sequence[Signer] = (),
-) -> Packed:
-    """Write ``<stem>.delta-from-<sequence>.tar.gz``, or volumes of it; whole, or not at all.
-
-    Raises:
-        IntegrityError: a cached file is not what its name says; it is removed from the cache.
-        SpaceError: the output cannot be written.
-        UsageProblem: the base does not fit, or the volumes would be too many.
-    """
-    load, name = delta_load(stem, files, sealed, epoch, base), delta_stem(stem, base)
-    if volume_size is None:
-        return pack.write_whole(output, name, load, cache, on_bytes)
-    return volumes.write_cut(output, name, load, cache, on_bytes, volume_size=volume_size, keys=keys)

@@ -16,31 +16,18 @@ from . import output as out
 from .output import Load, Packed
 
 
-def write_archive(
-    output: Path,
-    stem: str,
-    files: Sequence[StagedFile],
-    sealed: Seal,
-    epoch: int,
-    cache: Cache,
-    on_bytes: Callable[[int], None],
-) -> Packed:
-    """Write ``<stem>.tar.gz`` and ``<stem>.tar.gz.sha256`` into `output`; whole, or not at all.
-
-    Raises:
-        IntegrityError: a cached file is not what its name says; it is removed from the cache.
-        SpaceError: the output cannot be written.
-    """
-    return write_whole(output, stem, whole_load(stem, files, sealed, epoch), cache, on_bytes)
-
-
 def whole_load(stem: str, files: Sequence[StagedFile], sealed: Seal, epoch: int) -> Load:
     """Return what the archive of a whole bundle holds."""
     return Load(stem, sealed.files(), files, epoch)
 
 
 def write_whole(output: Path, stem: str, load: Load, cache: Cache, on_bytes: Callable[[int], None]) -> Packed:
-    """Write a load as one archive and its checksum file; errors as of `write_archive`."""
+    """Write ``<stem>.tar.gz`` and ``<stem>.tar.gz.sha256`` into `output`; whole, or not at all.
+
+    Raises:
+        IntegrityError: a cached file is not what its name says; it is removed from the cache.
+        SpaceError: the output cannot be written.
+    """
     archive = output / (stem + ARCHIVE_SUFFIX)
     with out.whole_or_nothing(output, archive.name) as begin:
         size, digest = out.stream(begin(archive.name).stream, load, cache, on_bytes)

@@ -21,19 +21,15 @@ from bundle.volumes import (
 )
 
 from ..cache import Cache
-from ..sealing.seal import Seal
 from ..sealing.signing import Signer
-from ..stage import StagedFile
 from . import output as out
 from .output import Load, Packed, Unfinished
 
 
-def write_volumes(
+def write_cut(
     output: Path,
     stem: str,
-    files: Sequence[StagedFile],
-    sealed: Seal,
-    epoch: int,
+    load: Load,
     cache: Cache,
     on_bytes: Callable[[int], None],
     *,
@@ -49,21 +45,6 @@ def write_volumes(
         SpaceError: the output cannot be written.
         UsageProblem: the volumes would be too many.
     """
-    load = Load(stem, sealed.files(), files, epoch)
-    return write_cut(output, stem, load, cache, on_bytes, volume_size=volume_size, keys=keys)
-
-
-def write_cut(
-    output: Path,
-    stem: str,
-    load: Load,
-    cache: Cache,
-    on_bytes: Callable[[int], None],
-    *,
-    volume_size: int,
-    keys: Sequence[Signer],
-) -> Packed:
-    """Write a load as volumes; errors as of `write_volumes`."""
     archive = stem + ARCHIVE_SUFFIX
     with out.whole_or_nothing(output, archive) as begin:
         cutter = _Cutter(archive, volume_size, begin)

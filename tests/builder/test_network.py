@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from builder import inputs, network
+from bundle.errors import UsageProblem
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,14 @@ def test_credentials_are_found_where_uv_finds_them(tmp_path: Path) -> None:
         "packages.example.org": ("builder", "p%40ss"),
         "extra.example.org": ("u", "p@ss"),
     }
+
+
+def test_a_broken_netrc_is_named_and_its_secrets_are_not_told(tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine a login b password s3cret\nnonsense s3cret\n")
+    with pytest.raises(UsageProblem) as caught:
+        network.logins_of(None, {"NETRC": str(tmp_path / "netrc")})
+    assert str(tmp_path / "netrc") in caught.value.render("en") and "s3cret" not in caught.value.render("ko")
+    assert network.logins_of(None, {"NETRC": str(tmp_path / "none")}) == {}
 
 
 def test_a_shown_address_has_no_secrets() -> None:

@@ -17,7 +17,8 @@ import pytest
 from builder import inputs, stage
 from builder.cache import Cache
 from builder.plan import NO_WHEEL_FITS, Artifact
-from builder.sources.build import build_project, build_sources, permitted, refusals, require_permission
+from builder.sources.build import build_project, build_sources
+from builder.sources.permission import permitted, refusals, require_permission
 from bundle.errors import BuildError, IntegrityError
 from bundle.manifest import Target
 from tests.builder.sources.conftest import Build, Quiet, plan_of, processes, sdist

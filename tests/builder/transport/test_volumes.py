@@ -16,7 +16,6 @@ import pytest
 from builder.cache import Cache
 from builder.transport import sizes
 from builder.transport.ship import ship
-from builder.transport.volumes import write_volumes
 from bundle import layout, sshsig, volumes
 from bundle.errors import IntegrityError, SignatureError, SpaceError, UsageProblem
 from bundle.hashing import sha256_bytes, sha256_file
@@ -72,7 +71,7 @@ def test_the_whole_archive_never_lies_beside_its_volumes(tmp_path: Path) -> None
         most = max(most, sum(path.stat().st_size for path in output.iterdir()))
 
     load = shipment(contents)
-    packed = write_volumes(
+    packed = ship(
         output, STEM, load.files(), load.sealed, EPOCH, Cache(tmp_path / "cache"), watch,
         volume_size=500_000, keys=[KEY],
     )  # fmt: skip
