@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help dev bundle lint format type test test-convert test-fault test-isolated demo docs bench clean
+.PHONY: help dev bundle lint format type test test-random test-convert test-fault test-isolated demo docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,6 +20,8 @@ type: dev  ## mypy, strict
 	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
 test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
 	$(PYTEST) -n 2 -m "not isolated and not fault and not convert"
+test-random: dev  ## the property tests with inputs never tried before; run it now and then
+	RAGTRACE_TEST_RANDOM=1 $(PYTEST) -n 2 -m "not isolated and not fault and not convert" --hypothesis-show-statistics -q $$(grep -rl "^from hypothesis" tests --include=test_*.py)
 test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own
 	python="$$(PYTHON=$(PYTHON) sh tests/convert/prepare.sh)" && \
 	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert

@@ -49,7 +49,7 @@ def unpack(archive: Path, entry: FileEntry, destination: Path) -> None:
             with tarfile.open(fileobj=_as_stream(reader), mode="r|gz", bufsize=limits.CHUNK_BYTES) as members:
                 for member in members:
                     tree.add(members, member)
-        except (tarfile.TarError, EOFError, ValueError) as error:
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
             raise _refusal(str(error), archive) from error
         while reader.read(limits.CHUNK_BYTES):
             pass

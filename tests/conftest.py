@@ -13,10 +13,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import namespace
 
 _MARK = "RAGTRACE_TEST_NETWORK"
+# The same inputs in every run, so that a change is judged by what it changed; `make test-random` seeks new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random", print_blob=True)
+settings.load_profile("random" if os.environ.get("RAGTRACE_TEST_RANDOM") == "1" else "same")
+
 _KEPT = ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
 
 

@@ -25,7 +25,8 @@ SUFFIXES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz", ".tar")
 _PIECE = 1 << 20
 # Nothing that tarfile reads at once - a header, a long name - is ever this long.
 _AT_ONCE = 16 << 20
-_UNREADABLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OSError)
+# OverflowError: tarfile takes any number for the length of a pax record.
+_UNREADABLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError, OSError)
 
 
 def check(path: Path, filename: str) -> None:

@@ -15,6 +15,7 @@ from .catalogue import Malformed, Problem
 _DESCRIPTOR = 0x8
 _UTF8 = 0x800
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
+_KNOWN_VERSION = 63  # of the format, times ten: the newest that the APPNOTE describes (4.4.3.2)
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -119,9 +120,8 @@ class Structure:
             fields = _CENTRAL.unpack_from(data, position)
         except struct.error as error:
             raise Malformed("zip-readable", "the directory is cut off") from error
-        signature, _, _, flags, method, _, _, crc, packed, size, name, extra, comment, disk, _, attrs, at = (
-            fields
-        )
+        signature, _, needed, flags, method, _, _, crc, packed, size, name, extra, comment, disk = fields[:14]
+        attrs, at = fields[15:]
         begin = position + _CENTRAL.size
         end = begin + name + extra + comment
         if signature != b"PK\x01\x02" or end > len(data) or disk not in (0, _MAX16):
@@ -129,6 +129,10 @@ class Structure:
         text = self._name(data[begin : begin + name], flags)
         extras = self._extras(data[begin + name : begin + name + extra], text)
         size, packed, at = _widened(extras.get(_ZIP64_EXTRA, b""), (size, packed, at), text)
+        if needed & 0xFF > _KNOWN_VERSION:
+            self.problems.append(
+                Problem("zip-method", f"{text!r} needs version {needed & 0xFF} of the format")
+            )
         return Member(text, method, flags, crc, packed, size, at, 0, attrs >> 16), end
 
     def _name(self, raw: bytes, flags: int) -> str:

@@ -75,6 +75,12 @@ def forged_size() -> bytes:
     return gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
 
 
+def endless_record() -> bytes:
+    """A pax record whose length is beyond what the machine counts (found by a random test)."""
+    plain = tar(("thing-1.0/" + "n" * 120, "y"), pack=bytes)
+    return plain.replace(b"140 path=thing-1.0/" + b"n" * 30, b"9" * 30 + b" path=thing-1.0/" + b"n" * 3, 1)
+
+
 SETUP = ("thing-1.0/setup.py", "x")
 DEFECTS: dict[str, tuple[bytes, str]] = {
     "no archive": (b"hello", "tar-readable"),
@@ -92,6 +98,7 @@ DEFECTS: dict[str, tuple[bytes, str]] = {
     "a pipe": (tar(SETUP, ("thing-1.0/pipe", {"type": tarfile.FIFOTYPE})), "tar-link"),
     "a sparse file": (sparse(), "tar-link"),
     "a bomb": (tar(("thing-1.0/zeros", "\0" * 120_000_000)), "tar-bomb"),
+    "a pax record without end": (endless_record(), "tar-readable"),
     "a name of one gigabyte": (forged_size(), "tar-bomb"),
 }
 ZIPS: dict[str, tuple[bytes, str]] = {

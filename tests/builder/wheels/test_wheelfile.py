@@ -42,6 +42,7 @@ ARCHIVES: dict[str, tuple[bytes, str]] = {
     "a header with another method": (forge.in_header(8, "<H", 0), "zip-directory"),
     "encrypted": (forge.everywhere(8, 6, "<H", 1), "zip-encrypted"),
     "strongly encrypted": (forge.everywhere(8, 6, "<H", 0x41), "zip-encrypted"),
+    "a format from the future": (forge.in_directory(6, "<H", 255), "zip-method"),
     "bzip2": (forge.everywhere(10, 8, "<H", 12), "zip-method"),
     "more data than declared": (forge.packed_longer_than_declared(), "zip-size"),
     "a wrong CRC": (forge.everywhere(16, 14, "<L", 7), "zip-size"),
