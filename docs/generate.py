@@ -13,7 +13,7 @@ from pathlib import Path
 from builder.options import parser as builder_parser
 from builder.wheels.catalogue import page as wheel_checks_page
 from bundle.unpack_cli import parser as unpack_parser
-from installer.cli import parser as installer_parser
+from installer.options import parser as installer_parser
 from ragtrace.entrypoints.cli.main import make_parser as service_parser
 from recovery.cli import parser as recovery_parser
 from recovery.reference import page as checks_page

@@ -16,7 +16,8 @@ from bundle.sshsig import PublicKey
 from bundle.text import Text
 from bundle.trust import Anchors, Origin, SignedBy, parse_allowed_signers
 from installer import filesystem, settings, store, trust_store
-from installer.cli import main, parser
+from installer.cli import main
+from installer.options import parser
 from installer.paths import Prefix
 from installer.provision import Provision
 from installer.settings import ServiceSettings

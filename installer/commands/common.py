@@ -1,0 +1,118 @@
+"""What several commands have in common: reading their options, and reporting what was done."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundle.errors import UsageProblem
+from bundle.text import Text
+
+from ..console import Console
+from ..paths import TEMPORARY_PYTHON, Prefix
+
+if TYPE_CHECKING:
+    from bundle.trust import Anchors
+
+    from ..operations.session import Done
+    from ..plan import Plan, Request
+
+
+def bundle_of(options: argparse.Namespace) -> Path:
+    """Return the bundle that was named, else the one that install.py lies in, as an absolute path: uv runs in
+    another folder."""
+    return Path(os.path.abspath((options.bundle or options.script.parent.parent).expanduser()))
+
+
+def anchors_of(options: argparse.Namespace, prefix: Prefix) -> Anchors:
+    """Return whom this run trusts."""
+    from ..trust_store import anchors
+
+    return anchors(prefix, options.allowed_signers, options.trust_fingerprint, options.require_signatures)
+
+
+def request_of(options: argparse.Namespace) -> Request:
+    """Return what was asked for.
+
+    Raises:
+        UsageProblem: a value that cannot be.
+    """
+    from ..plan import Request
+
+    if not 0 <= options.port < 65536:
+        raise UsageProblem(Text("--port는 1에서 65535까지입니다", "--port is from 1 to 65535"))
+    name = options.service_name
+    if name and not all(character.isalnum() or character in "-_.@" for character in name):
+        raise UsageProblem(
+            Text("--service-name에 쓸 수 없는 문자가 있습니다", "--service-name has a forbidden character")
+        )
+    return Request(
+        python=options.python,
+        manager=options.service_manager,
+        service_name=name,
+        host=options.host,
+        port=options.port,
+        start=not options.no_start,
+        allow_downgrade=options.allow_downgrade,
+    )
+
+
+def print_plan(plan: Plan, prefix: Prefix, console: Console) -> None:
+    """Report a plan instead of carrying it out."""
+    from bundle.text import human_size
+
+    interpreter = plan.interpreter.path if plan.interpreter else (plan.archive.path if plan.archive else "")
+    steps = [
+        {"name": step.name, "title": step.title.to(console.lang), "bytes": step.bytes} for step in plan.steps
+    ]
+    document = {
+        "ok": True, "action": plan.action, "prefix": str(prefix.root), "generation": plan.generation,
+        "version": plan.version, "from": plan.base.generation if plan.base else None, "python": interpreter,
+        "bytes_needed": plan.bytes_needed, "service": vars(plan.settings) if plan.settings else None, "steps": steps,
+    }  # fmt: skip
+
+    def lines(lang: str) -> str:
+        shown = [f"{n}. {s.title.to(lang)}" + (f" ({human_size(s.bytes)})" if s.bytes else "")
+                 for n, s in enumerate(plan.steps, 1)]  # fmt: skip
+        return "\n".join([f"{plan.action}: {plan.version} ({plan.generation}) -> {prefix.root}", *shown])
+
+    console.report(Text(lines("ko"), lines("en")), document)
+
+
+def report_done(done: Done, prefix: Prefix, console: Console) -> None:
+    """Report what an operation came to, and what to do next."""
+    from ..status import address
+
+    service = done.service if done.service and done.service.manager != "none" else None
+    url = address(service.host, service.port) if service else ""
+    document = {
+        "ok": True, "action": done.action, "prefix": str(prefix.root), "generation": done.generation,
+        "version": done.version, "address": url or None, "origin": done.origin or None,
+        "seconds": round(done.seconds, 3),
+    }  # fmt: skip
+    titles = {
+        "none": Text("이미 설치되어 있습니다", "already installed"),
+        "install": Text("설치했습니다", "installed"),
+        "upgrade": Text("업그레이드했습니다", "upgraded"),
+        "resume": Text("설치를 마쳤습니다", "finished the installation"),
+        "rollback": Text("되돌렸습니다", "rolled back"),
+        "start": Text("시작했습니다", "started"),
+        "stop": Text("멈췄습니다", "stopped"),
+    }
+    title = titles[done.action]
+    ko = [f"{title.ko}: RAGTrace {done.version} ({done.generation}), {prefix.root}, {done.seconds:.1f}초"]
+    en = [f"{title.en}: RAGTrace {done.version} ({done.generation}) at {prefix.root}, {done.seconds:.1f} s"]
+    if url and service is not None and service.enabled:
+        ask = shlex.quote(f"{prefix.root}/current/venv/bin/ragtrace") + ' ask "…"'
+        ko += [f"  서비스: {url} ({service.manager})", f"  질문:   {ask}"]
+        en += [f"  service: {url} ({service.manager})", f"  ask:     {ask}"]
+    tools = shlex.quote(f"{prefix.root}/current/tools/04_Scripts/install.py")
+    # Where install.sh had to bring a Python along, the host has none to name but the release's own.
+    own = shlex.quote(f"{prefix.root}/current/venv/bin/python")
+    python = own if os.environ.get(TEMPORARY_PYTHON) else "python3"
+    ko += [f"  상태:   {python} {tools} --status", f"  되돌리기: {python} {tools} --rollback"]
+    en += [f"  state:   {python} {tools} --status", f"  go back: {python} {tools} --rollback"]
+    console.report(Text("\n".join(ko), "\n".join(en)), document)

@@ -1,0 +1,158 @@
+"""Make a generation: folder, interpreter, environment, files, receipt."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bundle import layout
+from bundle.atomic import fsync_files, write_atomic
+from bundle.errors import IntegrityError
+from bundle.hashing import copy_hashed
+from bundle.manifest import Manifest
+from bundle.text import Text
+
+from .. import environment, interpreter, receipt, store
+from ..environment import prepare_scratch
+from ..filesystem import make_directories, make_directory, remove_tree
+from ..generations import discard
+from ..plan import destination
+from .context import ContextStep
+
+
+class MakeGeneration(ContextStep):
+    """An empty folder at the generation's final path; undone, nothing of the generation is left."""
+
+    def apply(self) -> None:
+        """Clear away what a killed run left, and begin."""
+        make_directory(self.prefix.generations)
+        discard(self.prefix, self.plan.generation)
+        make_directory(self.context.folder)
+        prepare_scratch(self.prefix.scratch)
+
+    def undo(self) -> None:
+        """Remove the generation, unless the pointer (against all order) names it."""
+        remove_tree(self.prefix.scratch)
+        discard(self.prefix, self.plan.generation)
+
+
+class UnpackInterpreter(ContextStep):
+    """The bundled Python, for hosts without a fitting one."""
+
+    def apply(self) -> None:
+        """Unpack it into the generation."""
+        if self.plan.archive is not None:
+            archive = self.context.source.path(self.plan.archive)
+            interpreter.unpack(archive, self.plan.archive, self.context.folder / "python")
+
+
+class MakeEnvironment(ContextStep):
+    """The virtual environment with every package."""
+
+    def apply(self) -> None:
+        """Let the bundled uv make it. Its cache is removed later, beside other work."""
+        chosen = self.plan.interpreter
+        python = chosen.path if chosen else str(interpreter.executable(self.context.folder / "python"))
+        environment.build(
+            self.context.source, self.context.folder, python, self.prefix.scratch, (self.context.lock,)
+        )
+
+
+class CopyFiles(ContextStep):
+    """Source, tools, default configuration and models."""
+
+    def apply(self) -> None:
+        """Copy every file, comparing the copied bytes with the manifest."""
+        bundle, folder = self.context.source, self.context.folder
+        title = Text("복사", "copied")
+        total = sum(entry.size for entry in bundle.manifest.files if destination(entry) is not None)
+        on_bytes = self.context.console.progress(title, total)
+        for name in ("source", "tools", "models", "config.default"):
+            make_directory(folder / name)
+        for entry in bundle.manifest.files:
+            inner = destination(entry)
+            if inner is None:
+                continue
+            target = folder / inner
+            make_directories(target.parent)
+            if entry.kind == "model":
+                store.place(store.put(self.prefix, bundle.path(entry), entry, on_bytes), target, entry)
+            else:
+                copy_hashed(bundle.path(entry), target, entry.mode, (entry.size, entry.sha256), on_bytes)
+        write_atomic(folder / "tools" / layout.MANIFEST, bundle.manifest_bytes, 0o644)
+        for name, signature in zip(layout.SIGNATURES, bundle.signatures):
+            write_atomic(folder / "tools" / name, signature, 0o644)
+
+
+class WriteReceipt(ContextStep):
+    """Read everything back, make it durable, and write down what the generation consists of."""
+
+    def apply(self) -> None:
+        """Verify, synchronise, write the receipt last.
+
+        One call tells the kernel to write everything out while the bytes are read back; the
+        synchronisation of each file, which alone reports errors, then has little left to wait for.
+        """
+        folder, manifest = self.context.folder, self.context.manifest
+        remove_tree(self.prefix.scratch)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as aside:
+            written = aside.submit(write_out)
+            entries = receipt.take(folder, durable=True)
+            written.result()
+        _require(receipt_problems(manifest, folder, entries), folder)
+        fsync_files([self.prefix.generations, self.prefix.root])
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        plan = self.plan
+        receipt.write(
+            folder,
+            receipt.Receipt(
+                plan.generation, plan.digest, plan.sequence, plan.version, created, tuple(entries)
+            ),
+        )
+
+
+def write_out() -> None:
+    """Have the kernel begin to write everything it holds back (POSIX)."""
+    if os.name == "posix":
+        os.sync()
+
+
+def receipt_problems(manifest: Manifest, folder: Path, entries: list[receipt.Entry]) -> list[str]:
+    """Compare what lies on disk with what the manifest and the wheels' own records say."""
+    found = {entry.path: entry.sha256 for entry in entries}
+    problems = []
+    for file in manifest.files:
+        inner = destination(file)
+        if inner is not None and found.get(inner.as_posix()) != file.sha256:
+            problems.append(f"differs: {inner}")
+    return problems + environment.record_problems(folder, entries)
+
+
+def _require(problems: list[str], folder: Path) -> None:
+    if problems:
+        raise IntegrityError(
+            Text(
+                f"디스크의 내용이 다릅니다: {len(problems)}건",
+                f"what lies on disk differs: {len(problems)} finding(s)",
+            ),
+            where=str(folder),
+            details=[Text(line, line) for line in problems[:20]],
+            hint=Text(
+                "디스크를 점검하고 번들을 다시 설치하십시오",
+                "check the disk (and the medium), then install the bundle again",
+            ),
+        )
+
+
+class CheckGeneration(ContextStep):
+    """A release that is there already is looked at before it is used again."""
+
+    def apply(self) -> None:
+        """Compare it with its receipt; models, which the active release shares, by name and size only."""
+        folder, base = self.context.folder, self.plan.base
+        problems = receipt.differences(folder, receipt.read(folder), skip=("models",))
+        if problems and (base is None or self.plan.generation not in base.kept):
+            discard(self.prefix, self.plan.generation)
+        _require(problems, folder)

@@ -1,0 +1,63 @@
+"""What the steps of one operation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from bundle.manifest import Manifest
+from bundle.verify import VerifiedBundle
+
+from ..console import Console
+from ..hosts.interface import ServiceDefinition, ServiceHost
+from ..paths import Prefix
+from ..plan import Plan
+from ..service import define
+from ..settings import ServiceSettings
+
+
+@dataclass
+class Context:
+    """What the steps of one operation share. `before` is how the service was run until now, with its host
+    `old_host`; `bundle` is None for a rollback; `lock` a descriptor that children inherit."""
+
+    prefix: Prefix
+    plan: Plan
+    manifest: Manifest
+    console: Console
+    host: ServiceHost
+    old_host: ServiceHost
+    before: Optional[ServiceSettings]
+    transaction: str
+    bundle: Optional[VerifiedBundle] = None
+    lock: int = -1
+    healthy_after_s: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the generation this operation is about."""
+        return self.prefix.generation(self.plan.generation)
+
+    @property
+    def source(self) -> VerifiedBundle:
+        """The bundle that is being installed."""
+        if self.bundle is None:
+            raise ValueError("this operation has no bundle")
+        return self.bundle
+
+    def definition(self) -> Optional[ServiceDefinition]:
+        """Return how the new generation's service is run."""
+        return define(self.prefix, self.plan.generation, self.plan.settings, self.manifest)
+
+
+class ContextStep:
+    """A step over a context; see `transaction.Step`."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.prefix = context.prefix
+        self.plan = context.plan
+
+    def undo(self) -> None:
+        """Nothing to take back unless a step says otherwise."""

@@ -1,0 +1,133 @@
+"""Make a generation the running one: settings, pointer, unit, service, health."""
+
+from __future__ import annotations
+
+from bundle.text import Text
+
+from .. import activation, pointer
+from ..health import Sick, keep_log, validate, wait_until_healthy
+from ..pointer import Pointer
+from ..provision import Provision
+from ..service import define
+from .context import Context, ContextStep
+
+
+class Standby(ContextStep):
+    """Knows what ran before; undone (last of all switching steps), exactly that runs again."""
+
+    was_running = False
+
+    def apply(self) -> None:
+        """Look, change nothing."""
+        status = activation.observed(self.prefix, self.context.before, self.context.old_host)
+        self.was_running = status.running
+
+    def undo(self) -> None:
+        """Derive everything from the pointer as it was, start the service if it ran, wait until it answers."""
+        before, host, base = self.context.before, self.context.old_host, self.plan.base
+        activation.derive(self.prefix, base, before, host)
+        definition = None if base is None else define(self.prefix, base.generation, before)
+        if definition is not None and self.was_running:
+            host.start(definition)
+            wait_until_healthy(definition, host)
+
+
+class Settle(ContextStep):
+    """Configuration, data folders and their owner."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.provision = Provision(
+            context.prefix, context.plan.settings, context.plan.base, context.transaction
+        )
+
+    def apply(self) -> None:
+        """Create what is missing; never overwrite what an operator wrote."""
+        definition = self.context.definition()
+        if definition is not None:
+            self.context.host.prepare_user(definition)
+        self.provision.apply(self.context.folder / "config.default")
+
+    def undo(self) -> None:
+        """Put the files back as they were."""
+        self.provision.undo()
+
+
+class SwitchPointer(ContextStep):
+    """The commit point."""
+
+    def apply(self) -> None:
+        """Replace the pointer."""
+        plan = self.plan
+        pointer.write(self.prefix, pointer.succeed(plan.base, plan.generation, plan.digest, plan.sequence))
+
+    def undo(self) -> None:
+        """Point to what was active before."""
+        pointer.write(self.prefix, self.plan.base)
+
+
+class DeriveUnit(ContextStep):
+    """Link and unit follow the pointer."""
+
+    def apply(self) -> None:
+        """Write what differs; a unit of another manager or name goes away."""
+        before, after = self.context.before, self.plan.settings
+        if (
+            before is not None
+            and after is not None
+            and (before.manager, before.name) != (after.manager, after.name)
+        ):
+            activation.stop(self.prefix, before, self.context.old_host)
+            self.context.old_host.remove_unit(before.name)
+        activation.derive(self.prefix, self._target(), after, self.context.host)
+
+    def undo(self) -> None:
+        """Remove a unit that was not there before; `Standby` writes the earlier one."""
+        before, after = self.context.before, self.plan.settings
+        moved = (
+            before is None or after is None or (before.manager, before.name) != (after.manager, after.name)
+        )
+        if after is not None and (moved or self.plan.base is None):
+            self.context.host.remove_unit(after.name)
+
+    def _target(self) -> Pointer:
+        return Pointer(self.plan.generation, self.plan.digest, self.plan.sequence)
+
+
+class StartService(ContextStep):
+    """The only seconds in which nothing answers."""
+
+    def apply(self) -> None:
+        """Stop what runs, start the new generation."""
+        activation.stop(self.prefix, self.context.before, self.context.old_host)
+        definition = self.context.definition()
+        if definition is not None:
+            self.context.host.start(definition)
+
+    def undo(self) -> None:
+        """Stop the new generation; `Standby` starts the earlier one."""
+        activation.stop(self.prefix, self.plan.settings, self.context.host)
+
+
+class WaitHealthy(ContextStep):
+    """The gate: whoever does not pass is undone."""
+
+    def apply(self) -> None:
+        """Wait for the service, then let the validator of a new release look.
+
+        A release that is gone back to has passed its validator here before and its files were compared
+        with the receipt a moment ago: that it answers is enough, and whoever rolls back is in a hurry.
+        """
+        definition = self.context.definition()
+        if definition is None:
+            return
+        try:
+            self.context.healthy_after_s = wait_until_healthy(definition, self.context.host)
+            warning = validate(self.prefix, definition) if self.context.bundle is not None else None
+        except Sick as sick:
+            kept = keep_log(self.prefix, self.plan.generation, sick)
+            if kept is not None:
+                self.context.console.note(Text(f"로그: {kept}", f"log: {kept}"))
+            raise
+        if warning is not None:
+            self.context.console.warn(warning)
