@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from bundle import layout
@@ -115,6 +115,7 @@ def manifest_of(
 ) -> Manifest:
     """Return the manifest over the contents."""
     plan, own = contents.plan, contents.own
+    service = plan.profile.service
     entries = contents.entries()
     copied = sum(entry.size for entry in entries if entry.kind not in ("wheel", "uv", "interpreter"))
     unpacked = carried.installed_bytes(plan, contents.wheels, own, cache)
@@ -128,7 +129,7 @@ def manifest_of(
         expires=standing.expires,
         target=plan.target,
         project=Project(plan.project.name, plan.project.version),
-        service=plan.profile.service,
+        service=None if service is None else replace(service, data=plan.project.data),
         memory_mb=plan.profile.memory_mb,
         installed_bytes=unpacked + copied,
         packages=tuple(sorted(packages, key=lambda item: (item.name, item.version))),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import tomllib
 
 from bundle.errors import UsageProblem
-from bundle.manifest import ServiceSpec
+from bundle.manifest import DataFormat, ServiceSpec, data_format
+from bundle.strictjson import Fields
 from bundle.text import Text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -55,12 +56,16 @@ class TargetSpec:
 
 @dataclass(frozen=True)
 class ProjectSpec:
-    """The uv project to pack: its folder, the folder of its ``uv.lock``, name and version."""
+    """The uv project to pack: its folder, the folder of its ``uv.lock``, name and version.
+
+    `data` is the format of its service's data: ``[tool.ragtrace.data]`` of its ``pyproject.toml``, if there is one.
+    """
 
     root: Path
     workspace: Path
     name: str
     version: str
+    data: DataFormat | None = None
 
 
 def load_profile(name: str) -> Profile:
@@ -93,7 +98,7 @@ def load_profile(name: str) -> Profile:
             "health_path": str,
             "ready_timeout_s": int,
         }
-        check_keys(data["service"], keys, {}, f"{where} [service]")
+        check_keys(data["service"], keys, {"memory_limit_mb": int}, f"{where} [service]")
         service = ServiceSpec(**{**data["service"], "arguments": tuple(data["service"]["arguments"])})
     return Profile(
         name=data["name"],
@@ -144,12 +149,14 @@ def load_project(root: Path) -> ProjectSpec:
     """Read the project at `root` and find its lock, there or in a folder above (a uv workspace).
 
     Raises:
-        UsageProblem: no readable ``pyproject.toml`` with a static name and version, or no ``uv.lock``.
+        UsageProblem: no readable ``pyproject.toml`` with a static name and version, a wrong
+            ``[tool.ragtrace.data]``, or no ``uv.lock``.
     """
     root = root.resolve()
     path = root / "pyproject.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = document.get("project", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageProblem(
             Text("프로젝트를 읽을 수 없습니다", "the project cannot be read"),
@@ -167,12 +174,33 @@ def load_project(root: Path) -> ProjectSpec:
         )
     for folder in (root, *root.parents):
         if (folder / "uv.lock").is_file():
-            return ProjectSpec(root, folder, table["name"], table["version"])
+            return ProjectSpec(root, folder, table["name"], table["version"], _declared(document, path))
     raise UsageProblem(
         Text("uv.lock이 없습니다", "there is no uv.lock"),
         where=str(root),
         hint=Text("프로젝트에서 'uv lock'을 실행하십시오", "run 'uv lock' in the project"),
     )
+
+
+def _declared(document: Mapping[str, Any], path: Path) -> DataFormat | None:
+    """Return the data format that a project declares for its service."""
+    table = document.get("tool", {}).get("ragtrace", {}).get("data")
+    if table is None:
+        return None
+    where = f"{path} [tool.ragtrace.data]"
+    try:
+        unknown = sorted(set(table) - {field.name for field in fields(DataFormat)})
+        if unknown:
+            raise ValueError(f"data: unknown key {unknown[0]}")
+        return data_format(Fields(table, "data"))
+    except (TypeError, ValueError) as error:
+        raise UsageProblem(
+            Text(
+                f"데이터 형식의 선언이 잘못되었습니다: {error}",
+                f"the data format is declared wrongly: {error}",
+            ),
+            where=where,
+        ) from error
 
 
 def read_table(folder: Path, name: str, noun: Text) -> dict[str, Any]:

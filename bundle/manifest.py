@@ -67,8 +67,28 @@ class Target:
 
 
 @dataclass(frozen=True)
+class DataFormat:
+    """The format in which a release's service keeps its data, and how it takes over an older one.
+
+    `version` is what the service reads and writes, `migrates` the older ones that ``python -m module
+    migrate…`` turns into it (the words are filled in like the service's arguments). `irreversible` are those
+    of `migrates` after which putting the data folder back would not bring the old state back, because the
+    migration changes something outside it.
+    """
+
+    version: int
+    migrates: Tuple[int, ...] = ()
+    migrate: Tuple[str, ...] = ()
+    irreversible: Tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class ServiceSpec:
-    """How to start and probe the service: ``python -m module arguments…``; seconds for readiness."""
+    """How to start and probe the service: ``python -m module arguments…``; seconds for readiness.
+
+    Without `data` nobody knows the format of the service's data, and nothing is checked. `memory_limit_mb` is
+    the most memory it may use, 0 for no limit.
+    """
 
     module: str
     arguments: Tuple[str, ...]
@@ -76,6 +96,8 @@ class ServiceSpec:
     port: int
     health_path: str
     ready_timeout_s: int
+    data: Optional[DataFormat] = None
+    memory_limit_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -270,7 +292,31 @@ def _service(source: Fields) -> ServiceSpec:
         port=source.number("port", 1, 65535),
         health_path=source.text("health_path", _HEALTH),
         ready_timeout_s=source.number("ready_timeout_s", 1, 3600),
+        # Fields that bundles of the first releases do not have.
+        data=None if source.value.get("data") is None else data_format(source.child("data")),
+        memory_limit_mb=source.number("memory_limit_mb") if "memory_limit_mb" in source.value else 0,
     )
+
+
+def data_format(source: Fields) -> DataFormat:
+    """Read a data format strictly.
+
+    Raises:
+        ValueError: a missing or mistyped field, or fields that do not agree with each other.
+    """
+    made = DataFormat(
+        version=source.number("version", 1),
+        migrates=source.numbers("migrates", 1),
+        migrate=source.texts("migrate"),
+        irreversible=source.numbers("irreversible", 1),
+    )
+    if any(older >= made.version for older in made.migrates):
+        raise ValueError(f"{source.name}.migrates holds a version that is not older")
+    if made.migrates and not made.migrate:
+        raise ValueError(f"{source.name}.migrate does not say how")
+    if not set(made.irreversible) <= set(made.migrates):
+        raise ValueError(f"{source.name}.irreversible holds a version that is not in migrates")
+    return made
 
 
 def _package(source: Fields) -> Package:

@@ -95,6 +95,13 @@ class Fields:
                 raise ValueError(f"{self.name}.{key} holds a value that is not valid")
         return tuple(listed)
 
+    def numbers(self, key: str, low: int = 0, high: int = limits.JSON_INTEGER) -> Tuple[int, ...]:
+        """Return a list of integers within bounds, none twice."""
+        listed = self.get(key)
+        if not isinstance(listed, list) or len(set(map(repr, listed))) != len(listed):
+            raise ValueError(f"{self.name}.{key} is not a list of different integers")
+        return tuple(Fields({key: item}, self.name).number(key, low, high) for item in listed)
+
 
 def parse(data: bytes, name: str) -> Fields:
     """Parse one JSON object; `name` is what complaints call it. The caller has checked the size.

@@ -9,7 +9,7 @@ import pytest
 
 from bundle import limits, names
 from bundle.errors import IntegrityError
-from bundle.manifest import parse_manifest
+from bundle.manifest import DataFormat, parse_manifest
 from tests.support.trees import FILES, manifest_of
 
 
@@ -89,6 +89,53 @@ def test_every_field_is_required_or_typed(field: str) -> None:
         del data[field]
     with pytest.raises(IntegrityError):
         parse_manifest(json.dumps(data).encode())
+
+
+def with_service(**changes: Any) -> bytes:
+    data = document()
+    data["service"].update(changes)
+    return json.dumps(data).encode()
+
+
+DATA = {"version": 3, "migrates": [1, 2], "migrate": ["migrate", "{data}"], "irreversible": [1]}
+
+
+def test_a_data_format_is_read_and_an_older_manifest_has_none() -> None:
+    found = parse_manifest(with_service(data=DATA, memory_limit_mb=512))
+    assert found.service is not None
+    assert found.service.data == DataFormat(3, (1, 2), ("migrate", "{data}"), (1,))
+    assert found.service.memory_limit_mb == 512
+    assert parse_manifest(found.to_bytes()) == found
+    older = document()
+    del older["service"]["data"], older["service"]["memory_limit_mb"]
+    assert parse_manifest(json.dumps(older).encode()) == manifest_of(FILES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"version": 0},
+        {"version": "3"},
+        {"version": True},
+        {"migrates": [3]},
+        {"migrates": [1, 1]},
+        {"migrates": [True]},
+        {"migrates": 1},
+        {"migrate": []},
+        {"migrate": [1]},
+        {"irreversible": [3]},
+        {"irreversible": None},
+    ),
+    ids=str,
+)
+def test_a_data_format_that_does_not_agree_with_itself_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match="the manifest is refused"):
+        parse_manifest(with_service(data={**DATA, **changes}))
+
+
+def test_a_memory_limit_is_a_number() -> None:
+    with pytest.raises(IntegrityError, match="memory_limit_mb"):
+        parse_manifest(with_service(memory_limit_mb=-1))
 
 
 @pytest.mark.parametrize(
