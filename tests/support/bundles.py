@@ -159,6 +159,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
             models - bytes by path below `07_Models`;
             wheels - more wheels, bytes by file name, with ``name==version`` lines in `requirements`;
             archive - bytes of an interpreter archive;
+            uv - bytes of a program to carry in place of the real uv's (a script that runs it, say);
             files - more files, bytes by path;
             pythons, and every other field of `Target` or `Manifest`.
     """
@@ -189,7 +190,8 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
     service = None
     if serve is not None:
         service = ServiceSpec("ragtrace", ("serve",), "127.0.0.1", port, "/readyz", timeout)
-    manifest = _manifest(version, service, wanted, _write(folder, contents))
+    files = _write(folder, contents, wanted.pop("uv", b""))
+    manifest = _manifest(version, service, wanted, files)
     sealed = seal(manifest, [key])
     for name, data in sealed.files():
         (folder / name).write_bytes(data)
@@ -213,7 +215,7 @@ def _tools(kind: str) -> dict[str, tuple[bytes, str]]:
     return {name: (data, "installer") for name, data in found.items()}
 
 
-def _write(folder: Path, contents: Mapping[str, tuple[bytes, str]]) -> tuple[FileEntry, ...]:
+def _write(folder: Path, contents: Mapping[str, tuple[bytes, str]], uv: bytes) -> tuple[FileEntry, ...]:
     entries = []
     for name, (data, kind) in sorted(contents.items()):
         path = folder.joinpath(*name.split("/"))
@@ -222,13 +224,17 @@ def _write(folder: Path, contents: Mapping[str, tuple[bytes, str]]) -> tuple[Fil
         mode = 0o755 if name.endswith((".sh", "install.py")) else 0o644
         path.chmod(mode)
         entries.append(FileEntry(name, len(data), sha256_bytes(data), mode, kind, "test"))
-    return (_place_uv(folder), *entries)
+    return (_place_uv(folder, uv), *entries)
 
 
-def _place_uv(folder: Path) -> FileEntry:
-    wheel, size, digest = uv_wheel()
-    place = folder / "01_Prerequisites" / wheel.name
+def _place_uv(folder: Path, program: bytes) -> FileEntry:
+    place = folder / "01_Prerequisites" / UV_WHEEL
     place.parent.mkdir(parents=True, exist_ok=True)
+    if program:
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("uv-0.0.data/scripts/uv", (2020, 1, 1, 0, 0, 0)), program)
+        return FileEntry(f"01_Prerequisites/{place.name}", *sha256_file(place), 0o644, "uv", "uv 0.0")
+    wheel, size, digest = uv_wheel()
     try:
         os.link(wheel, place)
     except OSError:
