@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 # Kinds that are one file behind an address; models come from their hub, trees are read where they are built.
-FETCHED = ("wheel", "sdist", "uv")
+FETCHED = ("wheel", "sdist", "uv", "interpreter")
 _PIECE = 1 << 20
 
 OnBytes = Callable[[int], None]
@@ -31,8 +31,14 @@ Bring = Callable[[Artifact, Path, OnBytes], None]
 
 def missing(cache: Cache, artifacts: Iterable[Artifact]) -> list[Artifact]:
     """Return the artefacts that are single files at an address and that the cache does not hold, each once."""
-    wanted = {item.sha256: item for item in artifacts if item.kind in FETCHED and not cache.has(item.sha256)}
+    wanted = {item.sha256: item for item in artifacts if _is_fetched(item) and not cache.has(item.sha256)}
     return list(wanted.values())
+
+
+def _is_fetched(item: Artifact) -> bool:
+    # An interpreter that was given is packed from where it lies.
+    given = item.kind == "interpreter" and item.source.startswith("file:")
+    return item.kind in FETCHED and not given
 
 
 def fetch(

@@ -26,7 +26,8 @@ _LIBCS = {"linux": ("glibc", "musl"), "macos": ("macos",), "windows": ("",)}
 class Profile:
     """What to pack of a project and how the result is run; `memory_mb` is what the service needs.
 
-    `models` are names of ``manifests/models``; `allow_build` the packages whose sources may be built here.
+    `models` are names of ``manifests/models``; `allow_build` the packages whose sources may be built here;
+    `interpreter` the Python (``X.Y``) that is carried for hosts without a fitting one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Profile:
     service: ServiceSpec | None
     models: tuple[str, ...] = ()
     allow_build: tuple[str, ...] = ()
+    interpreter: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def load_profile(name: str) -> Profile:
         "memory_mb": int,
     }
     where = f"manifests/profiles/{name}.toml"
-    check_keys(data, known, {"service": dict, "models": list, "allow_build": list}, where)
+    check_keys(data, known, {"service": dict, "models": list, "allow_build": list, "interpreter": str}, where)
     service = None
     if "service" in data:
         keys = {
@@ -112,6 +114,7 @@ def load_profile(name: str) -> Profile:
         service=service,
         models=tuple(data.get("models", ())),
         allow_build=tuple(data.get("allow_build", ())),
+        interpreter=data.get("interpreter", ""),
     )
 
 

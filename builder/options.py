@@ -138,6 +138,14 @@ def choosing(lang: str) -> argparse.ArgumentParser:
         ),
     )
     add(
+        "--interpreter",
+        metavar="X.Y",
+        help=text(
+            "호스트에 맞는 파이썬이 없을 때 쓸 이 버전의 파이썬을 함께 담음 (checksums/interpreters.toml), none이면 담지 않음",
+            "carry Python X.Y for hosts without a fitting one (checksums/interpreters.toml); none: carry none",
+        ),
+    )
+    add(
         "--python-archive",
         type=Path,
         metavar="FILE",

@@ -27,6 +27,8 @@ from .selection.uvlock import UvLock, newer_revision, read_uv_lock, unpinned
 class Request:
     """What one build was asked for; `pythons`, `extras` and `groups` already joined with the profile's.
 
+    `interpreter` is the version (``X.Y``) of a pinned interpreter to carry; a `python_archive` takes its place.
+
     `plain_linux` names packages whose wheels tagged plain ``linux_x86_64`` may be carried. `models` are carried
     too, those in `model_folders` from there instead of from their repository.
     """
@@ -38,6 +40,7 @@ class Request:
     extras: tuple[str, ...]
     groups: tuple[str, ...]
     python_archive: Path | None = None
+    interpreter: str = ""
     plain_linux: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     model_folders: tuple[tuple[str, Path], ...] = ()
@@ -141,6 +144,15 @@ def _plan(request: Request, desk: _Desk) -> BundlePlan:
     obstacles += missing
     if request.python_archive is not None:
         artifacts.append(desk.interpreter(request.python_archive))
+    elif request.interpreter:
+        # Imported here: most bundles leave the interpreter to the host.
+        from .interpreters import pins
+
+        archive = pins.chosen(spec.name, request.interpreter, pins.load())
+        if isinstance(archive, Obstacle):
+            obstacles.append(archive)
+        else:
+            artifacts.append(archive)
     return BundlePlan(
         project=request.project,
         profile=request.profile,

@@ -64,6 +64,26 @@ def _model(word: str) -> tuple[str, Path | None]:
     return name, folder.absolute()
 
 
+def _interpreter(options: argparse.Namespace, wanted: str, pythons: tuple[str, ...]) -> str:
+    """Return the version of the interpreter to carry; nothing where none is, or where a file was given."""
+    if options.python_archive is not None and options.interpreter not in (None, "none"):
+        raise UsageProblem(
+            Text(
+                "--interpreter와 --python-archive 중 하나만 쓰십시오",
+                "give --interpreter or --python-archive, not both",
+            )
+        )
+    version = str(options.interpreter or wanted)
+    if options.python_archive is not None or version in ("", "none"):
+        return ""
+    if version not in pythons:
+        raise UsageProblem(
+            Text("이 파이썬은 번들의 대상이 아닙니다", "the bundle is not for this Python"),
+            where=f"--interpreter {version} ∉ {', '.join(pythons)}",
+        )
+    return version
+
+
 def requests(options: argparse.Namespace) -> list[Request]:
     """Return one request for each target.
 
@@ -104,6 +124,7 @@ def requests(options: argparse.Namespace) -> list[Request]:
             extras=tuple(dict.fromkeys((*profile.extras, *options.extra))),
             groups=tuple(dict.fromkeys((*profile.groups, *options.group))),
             python_archive=archive.absolute() if archive else None,
+            interpreter=_interpreter(options, profile.interpreter, pythons),
             models=tuple(dict.fromkeys((*profile.models, *models))),
             model_folders=tuple(sorted((name, folder) for name, folder in models.items() if folder)),
             plain_linux=tuple(sorted({str(canonicalize_name(item)) for item in options.accept_plain_linux})),

@@ -79,10 +79,12 @@ def stage_prerequisites(plan: BundlePlan, cache: Cache) -> list[StagedFile]:
     place = f"{layout.PREREQUISITES}/{tool.filename}"
     files = [stage.from_cache(place, cache, tool.sha256, "uv", f"uv {tool.version}")]
     for item in plan.of_kind("interpreter"):
-        entry = FileEntry(
-            f"{layout.PREREQUISITES}/{item.filename}", item.size, item.sha256, 0o644, "interpreter", "python"
-        )
-        files.append(StagedFile(entry, local_path(item.source)))
+        name = f"{layout.PREREQUISITES}/{item.filename}"
+        if item.source.startswith("file:"):
+            entry = FileEntry(name, item.size, item.sha256, 0o644, "interpreter", "python")
+            files.append(StagedFile(entry, local_path(item.source)))
+        else:
+            files.append(stage.from_cache(name, cache, item.sha256, "interpreter", f"python {item.version}"))
     return files
 
 

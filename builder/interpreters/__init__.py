@@ -1,0 +1,1 @@
+"""Relocatable interpreters to carry: which archive for which target, pinned by digest."""

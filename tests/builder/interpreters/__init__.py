@@ -1,0 +1,1 @@
+"""Tests of the interpreters that a bundle may carry."""
