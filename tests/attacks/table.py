@@ -1,0 +1,388 @@
+"""The table of attacks. `docs/explanation/threat-model.md` lists the same names; a test compares the two.
+
+Every attack is a bundle (or what an attacker did to the host) and the command an operator would give. `code` is
+the exit code, `says` what the English error holds. Those with `early` are refused before the prefix exists at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle import layout
+from tests.support.wheels import wheel_bytes
+
+from .bench import Bench, Document, tar_gz
+
+INTEGRITY, POLICY, PREFLIGHT = 10, 11, 12
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack: what is done, and how it must end."""
+
+    area: str
+    prepare: Callable[[Bench], list[str]]
+    says: str
+    code: int = INTEGRITY
+    early: bool = True
+
+
+# --- signature -----------------------------------------------------------------------------------------------
+
+
+def removed(name: str) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        made = bench.bundle()
+        (made.root / name).unlink()
+        return bench.words(made)
+
+    return prepare
+
+
+def signature_bytes(make: Callable[[Bench, bytes], bytes]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        made = bench.bundle()
+        manifest = (made.root / layout.MANIFEST).read_bytes()
+        (made.root / layout.SIGNATURE).write_bytes(make(bench, manifest))
+        return bench.words(made)
+
+    return prepare
+
+
+def _flipped(data: bytes) -> bytes:
+    lines = data.splitlines(keepends=True)
+    middle = bytearray(lines[len(lines) // 2])
+    middle[10] = ord("A") if middle[10] != ord("A") else ord("B")
+    lines[len(lines) // 2] = bytes(middle)
+    return b"".join(lines)
+
+
+def no_anchor(bench: Bench) -> list[str]:
+    made = bench.bundle(key=bench.mallory)
+    return ["--bundle", str(made.root)]
+
+
+def anchor_inside(bench: Bench) -> list[str]:
+    line = bench.mallory.allowed_signers().encode()
+    made = bench.bundle(key=bench.mallory, files={"05_Documentation/allowed_signers": line})
+    return ["--bundle", str(made.root)]
+
+
+def one_key_twice(bench: Bench) -> list[str]:
+    made = bench.bundle()
+    (made.root / layout.SIGNATURES[1]).write_bytes((made.root / layout.SIGNATURE).read_bytes())
+    return bench.words(made, "--require-signatures", "2")
+
+
+def too_few(bench: Bench) -> list[str]:
+    return bench.words(bench.bundle(), "--require-signatures", "2")
+
+
+def stranger_beside(bench: Bench) -> list[str]:
+    made = bench.bundle()
+    manifest = (made.root / layout.MANIFEST).read_bytes()
+    (made.root / layout.SIGNATURES[1]).write_bytes(bench.mallory.sign(manifest))
+    return bench.words(made, "--require-signatures", "2")
+
+
+def lapsed(bench: Bench) -> list[str]:
+    signers = bench.folder / "signers"
+    signers.write_text(f'builder valid-before="20200101Z" {bench.key.public.openssh()}\n')
+    return ["--bundle", str(bench.bundle().root), "--allowed-signers", str(signers)]
+
+
+# --- manifest ------------------------------------------------------------------------------------------------
+
+
+def field(**values: object) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        return bench.edited(lambda document: document.update(values))
+
+    return prepare
+
+
+def first_file(**values: object) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        return bench.edited(lambda document: document["files"][0].update(values))
+
+    return prepare
+
+
+def text(change: Callable[[str], str]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        made = bench.bundle()
+        data = (made.root / layout.MANIFEST).read_text(encoding="utf-8")
+        return bench.resigned(change(data).encode("utf-8", "surrogateescape"), made)
+
+    return prepare
+
+
+def changed_after_signing(bench: Bench) -> list[str]:
+    made = bench.bundle()
+    place = made.root / layout.MANIFEST
+    place.write_bytes(place.read_bytes().replace(b'"version": "1.0.0"', b'"version": "1.0.1"'))
+    return bench.words(made)
+
+
+def oversized(bench: Bench) -> list[str]:
+    made = bench.bundle()
+    with (made.root / layout.MANIFEST).open("r+b") as stream:
+        stream.truncate(65 * 1024 * 1024)
+    return bench.words(made)
+
+
+def another_platform(bench: Bench) -> list[str]:
+    return bench.words(bench.bundle(os="windows", arch="aarch64"))
+
+
+# --- names and the tree --------------------------------------------------------------------------------------
+
+
+def named(*paths: str) -> Callable[[Bench], list[str]]:
+    return lambda bench: bench.named(*paths)
+
+
+def in_tree(change: Callable[[Path], object]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        made = bench.bundle(models={"m/weights.safetensors": b"weights" * 1000})
+        change(made.root)
+        return bench.words(made)
+
+    return prepare
+
+
+def replaced_by(
+    make: Callable[[Path], object], name: str = "03_Source/README.md"
+) -> Callable[[Bench], list[str]]:
+    def change(root: Path) -> None:
+        (root / name).unlink()
+        make(root / name)
+
+    return in_tree(change)
+
+
+def linked_folder(root: Path) -> None:
+    os.rename(root / "03_Source", root.parent / "elsewhere")
+    (root / "03_Source").symlink_to(root.parent / "elsewhere")
+
+
+def flipped_byte(name: str) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        data = bytearray((root / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (root / name).unlink()
+        (root / name).write_bytes(bytes(data))
+
+    return change
+
+
+# --- archives: the carried interpreter -----------------------------------------------------------------------
+
+PYTHON = ("python/bin/python3", b"#!/bin/sh\nexit 0\n")
+
+
+def interpreter(*members: tuple[str, object]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        # For a Python that no host has, so that the carried one is unpacked.
+        made = bench.bundle(archive=tar_gz(*members), pythons=("3.99",))  # type: ignore[arg-type]
+        return bench.words(made)
+
+    return prepare
+
+
+# --- wheels --------------------------------------------------------------------------------------------------
+
+
+def wheel(**description: object) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        data = wheel_bytes("evil", "1.0", **description)  # type: ignore[arg-type]
+        return bench.words(bench.bundle(wheels={"evil-1.0-py3-none-any.whl": data}))
+
+    return prepare
+
+
+def not_the_required_wheel(bench: Bench) -> list[str]:
+    """The requirements ask for another digest than that of the wheel which the manifest declares."""
+
+    def edit(document: Document) -> None:
+        (requirements,) = [item for item in document["files"] if item["kind"] == "requirements"]
+        requirements.update(size=len(lines), sha256=digest)
+
+    made = bench.bundle()
+    place = made.root / "02_Dependencies" / "requirements-linux-x86_64.txt"
+    lines = place.read_bytes().split(b"sha256:")[0] + b"sha256:" + b"0" * 64 + b"\n"
+    place.write_bytes(lines)
+    import hashlib
+
+    digest = hashlib.sha256(lines).hexdigest()
+    document = json.loads((made.root / layout.MANIFEST).read_bytes())
+    edit(document)
+    return bench.resigned(json.dumps(document).encode(), made)
+
+
+ATTACKS: dict[str, Attack] = {
+    "unsigned": Attack("signature", removed(layout.SIGNATURE), "not signed"),
+    "signature-flipped": Attack(
+        "signature", signature_bytes(lambda b, m: _flipped(b.key.sign(m))), "signature"
+    ),
+    "signature-of-another-manifest": Attack(
+        "signature", signature_bytes(lambda b, m: b.key.sign(m + b" ")), "signature"
+    ),
+    "signature-for-another-purpose": Attack(
+        "signature", signature_bytes(lambda b, m: b.key.sign(m, "git")), "namespace"
+    ),
+    "signature-by-a-stranger": Attack(
+        "signature", signature_bytes(lambda b, m: b.mallory.sign(m)), "not by a signer you trust"
+    ),
+    "signature-oversized": Attack(
+        "signature", signature_bytes(lambda b, m: b.key.sign(m) + b"\n" * 20_000), "size limit"
+    ),
+    "no-anchor": Attack("signature", no_anchor, "origin not verified"),
+    "anchor-inside-the-bundle": Attack("signature", anchor_inside, "origin not verified"),
+    "one-key-signs-twice": Attack("signature", one_key_twice, "by one key"),
+    "too-few-signers": Attack("signature", too_few, "too few trusted signers", POLICY),
+    "stranger-as-second-signer": Attack("signature", stranger_beside, "too few trusted signers", POLICY),
+    "signers-line-lapsed": Attack("signature", lapsed, "not in force"),
+    "manifest-changed-after-signing": Attack("manifest", changed_after_signing, "signature"),
+    "manifest-oversized": Attack("manifest", oversized, "size limit"),
+    "manifest-duplicate-key": Attack(
+        "manifest", text(lambda t: t.replace("{", '{"sequence": 1, ', 1)), "manifest is refused"
+    ),
+    "manifest-nan": Attack(
+        "manifest", text(lambda t: t.replace('"sequence": 1', '"sequence": NaN')), "manifest is refused"
+    ),
+    "manifest-too-deep": Attack(
+        "manifest",
+        text(lambda t: t.replace("{", '{"x": ' + "[" * 5000 + "]" * 5000 + ", ", 1)),
+        "manifest is refused",
+    ),
+    "manifest-huge-number": Attack("manifest", field(sequence=10**400), "manifest is refused"),
+    "manifest-not-utf-8": Attack(
+        "manifest", text(lambda t: t.replace('"starter"', '"\udcff"')), "manifest is refused"
+    ),
+    "manifest-unknown-critical-field": Attack(
+        "manifest", field(critical=["evil"], evil=1), "critical fields this installer does not know"
+    ),
+    "manifest-of-a-newer-format": Attack("manifest", field(format_version=99), "manifest is refused"),
+    "another-product": Attack("manifest", field(product="other"), "another product", POLICY),
+    "expired": Attack("manifest", field(expires="2020-01-01T00:00:00Z"), "expired", POLICY),
+    "another-platform": Attack("manifest", another_platform, "[platform]", PREFLIGHT),
+    "negative-size": Attack("manifest", first_file(size=-1), "manifest is refused"),
+    "digest-of-another-form": Attack("manifest", first_file(sha256="md5"), "manifest is refused"),
+    "set-user-id-mode": Attack("manifest", first_file(mode=0o4755), "manifest is refused"),
+    "name-climbs-out": Attack("names", named("../evil"), "manifest is refused"),
+    "name-climbs-out-inside": Attack("names", named("03_Source/../../evil"), "manifest is refused"),
+    "name-absolute": Attack("names", named("/etc/cron.d/evil"), "manifest is refused"),
+    "name-with-a-backslash": Attack("names", named("03_Source\\..\\..\\evil"), "manifest is refused"),
+    "name-with-a-drive": Attack("names", named("C:/evil"), "manifest is refused"),
+    "name-with-a-stream": Attack("names", named("03_Source/a.txt:evil"), "manifest is refused"),
+    "name-of-a-device": Attack("names", named("03_Source/aux.txt"), "manifest is refused"),
+    "name-ends-in-a-dot": Attack("names", named("03_Source/a."), "manifest is refused"),
+    "name-with-a-line-end": Attack("names", named("03_Source/a\nb"), "manifest is refused"),
+    "name-decomposed": Attack("names", named("03_Source/\u1112\u1161\u11ab"), "manifest is refused"),
+    "names-differ-by-case": Attack("names", named("03_Source/a", "03_Source/A"), "manifest is refused"),
+    "name-declared-twice": Attack("names", named("03_Source/a", "03_Source/a"), "manifest is refused"),
+    "file-and-folder-of-one-name": Attack(
+        "names", named("03_Source/a", "03_Source/a/b"), "manifest is refused"
+    ),
+    "name-too-long": Attack("names", named("03_Source/" + "n" * 300), "manifest is refused"),
+    "name-of-the-manifest": Attack("names", named("MANIFEST.json"), "manifest is refused"),
+    "undeclared-file": Attack(
+        "names",
+        in_tree(lambda root: (root / "02_Dependencies/wheels/evil-1.0-py3-none-any.whl").write_bytes(b"")),
+        "undeclared file",
+    ),
+    "undeclared-link": Attack(
+        "names",
+        in_tree(
+            lambda root: (
+                (root / "05_Documentation").mkdir() or (root / "05_Documentation/x").symlink_to("/etc")
+            )
+        ),
+        "undeclared file",
+    ),
+    "missing-file": Attack(
+        "names", in_tree(lambda root: (root / "03_Source/README.md").unlink()), "missing file"
+    ),
+    "changed-byte": Attack("names", in_tree(flipped_byte("04_Scripts/install.py")), "changed bytes"),
+    "checksums-tell-another-story": Attack(
+        "names",
+        in_tree(lambda root: (root / layout.CHECKSUMS).write_bytes(b"")),
+        "differs from the signed manifest",
+    ),
+    "link-in-place-of-a-file": Attack(
+        "names", replaced_by(lambda place: place.symlink_to("/etc/passwd")), "not a regular file"
+    ),
+    "pipe-in-place-of-a-file": Attack("names", replaced_by(os.mkfifo), "not a regular file"),
+    "pipe-in-place-of-the-manifest": Attack(
+        "names", replaced_by(os.mkfifo, layout.MANIFEST), "not a regular file"
+    ),
+    "folder-is-a-link": Attack("names", in_tree(linked_folder), "undeclared file"),
+    "interpreter-climbs-out": Attack(
+        "archives", interpreter(PYTHON, ("python/../../../evil", b"x")), "leads out of the tree", early=False
+    ),
+    "interpreter-absolute-name": Attack(
+        "archives", interpreter(PYTHON, ("/tmp/ragtrace-evil", b"x")), "leads out of the tree", early=False
+    ),
+    "interpreter-link-out": Attack(
+        "archives",
+        interpreter(
+            PYTHON, ("python/out", {"type": b"2", "linkname": "../../../../etc"}), ("python/out/evil", b"x")
+        ),
+        "leads out of the tree",
+        early=False,
+    ),
+    "interpreter-hard-link-out": Attack(
+        "archives",
+        interpreter(PYTHON, ("python/passwd", {"type": b"1", "linkname": "../../etc/passwd"})),
+        "leads out of the tree",
+        early=False,
+    ),
+    "interpreter-device": Attack(
+        "archives",
+        interpreter(PYTHON, ("python/null", {"type": b"3"})),
+        "neither file, folder nor link",
+        early=False,
+    ),
+    "interpreter-bomb": Attack(
+        "archives",
+        interpreter(PYTHON, ("python/zeros", bytes(60_000_000))),
+        "unpacks to more than the limit",
+        early=False,
+    ),
+    "wheel-record-lies": Attack(
+        "wheels", wheel(files={"evil.py": "x"}, record={"evil.py": "sha256=AAAA,1"}), "evil.py", early=False
+    ),
+    "wheel-record-names-a-missing-file": Attack(
+        "wheels", wheel(record={"ghost.py": "sha256=AAAA,1"}), "ghost.py", early=False
+    ),
+    "wheel-climbs-out": Attack(
+        "wheels", wheel(extra_members={"../../../../../evil.py": b"x"}), "evil", code=13, early=False
+    ),
+    "wheel-absolute-name": Attack(
+        "wheels", wheel(extra_members={"/tmp/ragtrace-evil": b"x"}), "evil", code=13, early=False
+    ),
+    "wheel-not-the-required-one": Attack("wheels", not_the_required_wheel, "ragtrace", code=13, early=False),
+    "model-changed-byte": Attack(
+        "models", in_tree(flipped_byte("07_Models/m/weights.safetensors")), "changed bytes"
+    ),
+    "model-truncated": Attack(
+        "models",
+        in_tree(lambda root: os.truncate(root / "07_Models/m/weights.safetensors", 10)),
+        "size differs",
+    ),
+    "model-is-a-link": Attack(
+        "models",
+        replaced_by(lambda p: p.symlink_to("/etc/hostname"), "07_Models/m/weights.safetensors"),
+        "not a regular file",
+    ),
+    "model-file-planted": Attack(
+        "models",
+        in_tree(lambda root: (root / "07_Models/m/modeling_evil.py").write_bytes(b"x")),
+        "undeclared file",
+    ),
+}
