@@ -89,6 +89,9 @@ def parse_delta(data: bytes) -> Delta:
 
 
 def carried_entries(manifest: Manifest, base: Manifest) -> List[FileEntry]:
-    """Return the files of `manifest` whose bytes `base` does not have, in manifest order."""
+    """Return the files of `manifest` whose bytes `base` does not have, in manifest order, and its trust records:
+    they are read before anything of the base can be."""
     known = {(entry.size, entry.sha256) for entry in base.files}
-    return [entry for entry in manifest.files if (entry.size, entry.sha256) not in known]
+    return [
+        entry for entry in manifest.files if entry.kind == "trust" or (entry.size, entry.sha256) not in known
+    ]

@@ -9,6 +9,8 @@ SOURCE = "03_Source"
 SCRIPTS = "04_Scripts"
 DOCUMENTATION = "05_Documentation"
 VERIFICATION = "06_Verification"
+# The records that change whom a host trusts; read before the manifest's signature is judged.
+TRUST = "06_Verification/trust"
 MODELS = "07_Models"
 FOLDERS = (PREREQUISITES, DEPENDENCIES, SOURCE, SCRIPTS, DOCUMENTATION, VERIFICATION, MODELS)
 
@@ -26,6 +28,7 @@ SIGNATURES = (SIGNATURE, *(f"{MANIFEST}.{number}.sig" for number in range(2, 9))
 NAMESPACE = "ragtrace-bundle@v1"
 PROVENANCE_NAMESPACE = "ragtrace-provenance@v1"
 VOLUMES_NAMESPACE = "ragtrace-volumes@v1"
+TRUST_NAMESPACE = "ragtrace-trust@v1"
 PRODUCT = "ragtrace-enterprise"
 
 

@@ -7,6 +7,11 @@ MANIFEST_BYTES = 64 * 1024 * 1024
 # An Ed25519 SSHSIG is about 300 bytes armored.
 SIGNATURE_BYTES = 16 * 1024
 ALLOWED_SIGNERS_BYTES = 1024 * 1024
+# A record of three signers and two revoked keys is about 1 KB. A host may meet a chain of them before it
+# believes anything: so few, and so small, that reading and checking all of them costs a moment.
+TRUST_RECORD_BYTES = 32 * 1024
+TRUST_RECORDS = 64
+TRUST_SIGNERS = 32
 # An advisory is about 600 bytes; 16 MiB is more than every advisory PyPI has ever had.
 ADVISORIES_BYTES = 16 * 1024 * 1024
 # Deepest nesting of JSON values a manifest needs is 4.

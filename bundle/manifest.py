@@ -33,6 +33,7 @@ KINDS = (
     "document",
     "model",
     "advisories",
+    "trust",
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _PYTHON = re.compile(r"3\.\d{1,2}\Z")

@@ -1,4 +1,5 @@
-"""Read a bundle out of its archive: manifest and signatures first, then only what the manifest declares.
+"""Read a bundle out of its archive: manifest, signatures and trust records first, then only what the manifest
+declares.
 
 Nothing is written here, and nothing is handed on before the signature holds. Whoever takes the files -
 to unpack them, or only to verify them - gets each with its bytes compared while they pass.
@@ -10,10 +11,10 @@ import hashlib
 from datetime import datetime
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-from . import checksums, delta, layout, limits, names, trust, verify
+from . import checksums, delta, layout, limits, names, trustrecords, verify
 from .delta import Delta
 from .errors import SignatureError
-from .manifest import FileEntry, manifest_digest, parse_manifest
+from .manifest import FileEntry, manifest_digest
 from .tarstream import Member, TarReader
 from .text import Text
 from .trust import Anchors
@@ -31,7 +32,7 @@ def admit(
     """
     verify.require_origin(signed.origin, allow_unverified_origin)
     verify.require_signers(signed.origin, anchors.required)
-    verify.check_policy(signed.manifest, now)
+    verify.check_policy(signed.manifest, now, anchors)
 
 
 class BundleReader:
@@ -46,6 +47,7 @@ class BundleReader:
         """
         self._archive = archive
         self._pending: Optional[Member] = None
+        self._records: Dict[str, bytes] = {}
         self.top, self.metadata = self._head()
         signatures = tuple(self.metadata[name] for name in layout.SIGNATURES if name in self.metadata)
         data = self.metadata[layout.MANIFEST]
@@ -57,8 +59,8 @@ class BundleReader:
                 where=layout.SIGNATURE,
                 hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
             )
-        origin = trust.establish_origin(data, signatures, anchors, now)
-        self.signed = SignedManifest(parse_manifest(data), data, signatures, origin)
+        self._read_records()
+        self.signed = verify.judge(data, signatures, trustrecords.gather(self._records), anchors, now)
         self.digest = manifest_digest(data)
         derived = checksums.bundle_checksums(self.signed.manifest, data, signatures[0])
         if self.metadata.setdefault(layout.CHECKSUMS, derived) != derived:
@@ -79,6 +81,9 @@ class BundleReader:
             IntegrityError: a file that is not declared, comes twice, or is not what was declared; or, of an
                 archive that is no delta, a file that did not come.
         """
+        for name, content in self._records.items():
+            # Compared with the manifest when they were read.
+            yield self._expected.pop(f"{layout.TRUST}/{name}"), iter([content])
         member = self._pending
         while member is not None:
             top, _, inner = member.name.partition("/")
@@ -109,6 +114,18 @@ class BundleReader:
             yield piece
         if digest.hexdigest() != entry.sha256:
             raise self._archive.refusal(f"{entry.path}: other bytes than declared")
+
+    def _read_records(self) -> None:
+        """Take in the trust records: they come before every other file, because they say who may have signed."""
+        folder = f"{self.top}/{layout.TRUST}/"
+        most = limits.TRUST_RECORDS * (1 + len(layout.SIGNATURES))
+        while self._pending is not None and self._pending.name.startswith(folder):
+            name = self._pending.name[len(folder) :]
+            if name in self._records or "/" in name or len(self._records) == most:
+                raise self._archive.refusal(f"{self._pending.name!r} comes twice, or is no trust record")
+            cap = limits.TRUST_RECORD_BYTES if name.endswith(".json") else limits.SIGNATURE_BYTES
+            self._records[name] = self._archive.content(cap)
+            self._pending = self._archive.next()
 
     def _head(self) -> Tuple[str, Dict[str, bytes]]:
         first = self._archive.next()

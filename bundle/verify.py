@@ -1,7 +1,7 @@
 """Verify an unpacked bundle before anything in it is used.
 
-Order: size caps, signature, schema, the exact set of names, every byte, and only then is the bundle
-handed on. Problems of the tree are collected and reported together.
+Order: size caps, trust records, signature, schema, the exact set of names, every byte, and only then is the
+bundle handed on. Problems of the tree are collected and reported together.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from . import checksums, layout, limits, trust
+from . import checksums, layout, limits, trust, trustrecords
 from .errors import IntegrityError, PolicyError, SignatureError
-from .hashing import hash_files
+from .hashing import hash_files, sha256_bytes
 from .manifest import FileEntry, Manifest, manifest_digest, parse_manifest, parse_time
 from .text import Text
 from .trust import Anchors, Origin
+from .trustrecords import Carried
 
+_NOBODY = Anchors()
+# A clock that runs further ahead of everything this host has seen is more likely wrong than right.
+CLOCK_AHEAD = timedelta(days=3653)
 # More findings than this help nobody; the count of the rest is given.
 _SHOWN = 20
 
@@ -71,7 +75,7 @@ def open_bundle(
     signed = read_signed_manifest(root, anchors, now)
     require_origin(signed.origin, allow_unverified_origin)
     require_signers(signed.origin, anchors.required)
-    check_policy(signed.manifest, now)
+    check_policy(signed.manifest, now, anchors)
     problems = check_tree(root, signed, threads=threads, on_bytes=on_bytes)
     if problems:
         shown = problems[:_SHOWN]
@@ -100,7 +104,7 @@ def open_bundle(
 
 
 def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] = None) -> SignedManifest:
-    """Read and verify MANIFEST.json and its signature only.
+    """Read and verify MANIFEST.json and its signature only, and the trust records that speak of its signers.
 
     Raises:
         IntegrityError: there is no bundle at `root`, or its manifest is refused.
@@ -123,8 +127,77 @@ def read_signed_manifest(root: Path, anchors: Anchors, now: Optional[datetime] =
             where=str(root / layout.SIGNATURE),
             hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
         )
-    origin = trust.establish_origin(data, signatures, anchors, now)
-    return SignedManifest(parse_manifest(data), data, signatures, origin)
+    return judge(data, signatures, read_records(root.joinpath(*layout.TRUST.split("/"))), anchors, now)
+
+
+def judge(
+    data: bytes,
+    signatures: Tuple[bytes, ...],
+    carried: Sequence[Carried],
+    anchors: Anchors,
+    now: Optional[datetime] = None,
+) -> SignedManifest:
+    """Return the manifest whose bytes are `data`, verified by its signatures and the records beside it.
+
+    Raises:
+        IntegrityError: the manifest or a record is refused, or the records are not those it declares.
+        SignatureError: a signature does not hold, or none is by a key that is trusted now.
+    """
+    keys = trust.signing_keys(data, signatures)
+    anchors = trust.informed(anchors, carried, now)
+    origin = trust.origin_of(keys, anchors, now)
+    manifest = parse_manifest(data)
+    _require_declared(manifest, carried)
+    created = parse_time(manifest.created)
+    if created > anchors.moment(now):
+        # It is at least as late as the bundle says: a clock that was set back revives no signer.
+        origin = trust.origin_of(keys, anchors, created)
+    return SignedManifest(manifest, data, signatures, origin)
+
+
+def _require_declared(manifest: Manifest, carried: Sequence[Carried]) -> None:
+    """Refuse records that the manifest does not declare, or declares and that did not count."""
+    inside = [
+        entry
+        for entry in manifest.files
+        if entry.kind == "trust" or entry.path.startswith(layout.TRUST + "/")
+    ]
+    declared = {entry.path: (entry.kind, entry.size, entry.sha256) for entry in inside}
+    found = {
+        f"{layout.TRUST}/{name}": ("trust", len(content), sha256_bytes(content))
+        for item in carried
+        for name, content in item.files().items()
+    }
+    wrong = sorted(path for path in {*declared, *found} if declared.get(path) != found.get(path))
+    if wrong:
+        raise IntegrityError(
+            Text(
+                "번들의 키 기록이 서명된 매니페스트와 다릅니다",
+                "the bundle's trust records are not those of the signed manifest",
+            ),
+            where=wrong[0],
+            hint=Text("번들을 다시 반입하십시오", "carry the bundle in again"),
+        )
+
+
+def read_records(folder: Path) -> Tuple[Carried, ...]:
+    """Read the trust records in a folder, from the first to the last number without a gap; nothing is believed.
+
+    Raises:
+        IntegrityError: a file that is not plain or over its size, signatures with a gap, or too many records.
+    """
+    files: Dict[str, bytes] = {}
+    for number in range(1, limits.TRUST_RECORDS + 2):
+        name = trustrecords.record_name(number)
+        data = read_capped(folder / name, limits.TRUST_RECORD_BYTES)
+        if data is None:
+            break
+        files[name] = data
+        for each in trustrecords.signature_names(name):
+            signature = read_capped(folder / each, limits.SIGNATURE_BYTES)
+            if signature is not None:
+                files[each] = signature
+    return trustrecords.gather(files)
 
 
 def read_signatures(root: Path) -> Iterator[bytes]:
@@ -178,8 +251,10 @@ def require_signers(origin: Origin, required: int) -> None:
         )
 
 
-def check_policy(manifest: Manifest, now: Optional[datetime] = None) -> None:
+def check_policy(manifest: Manifest, now: Optional[datetime] = None, anchors: Anchors = _NOBODY) -> None:
     """Refuse another product's bundle and one that has expired.
+
+    The time is the clock's, or the newest one that the installation has seen (`Anchors.newest`).
 
     Raises:
         PolicyError: with what is wrong.
@@ -189,30 +264,78 @@ def check_policy(manifest: Manifest, now: Optional[datetime] = None) -> None:
             Text("다른 제품의 번들입니다", "the bundle is of another product"),
             where=f"product = {manifest.product}",
         )
-    moment = now or datetime.now(timezone.utc)
+    moment = anchors.moment(now)
     if manifest.expires is not None and moment >= parse_time(manifest.expires):
         raise PolicyError(
             Text("번들의 사용 기한이 지났습니다", "the bundle has expired"),
             where=f"expires = {manifest.expires}",
+            details=[_judged(moment, anchors), *clock_warnings(manifest, anchors, now)],
             hint=Text("새 번들을 반입하십시오", "carry in a newer bundle"),
         )
 
 
-def clock_warning(manifest: Manifest, now: Optional[datetime] = None) -> Optional[Text]:
-    """Return what to say where this host's clock stands before the bundle was made.
+def _judged(moment: datetime, anchors: Anchors) -> Text:
+    shown = _shown(moment)
+    if anchors.newest is not None and moment == anchors.newest:
+        return Text(
+            f"이 설치가 확인한 가장 늦은 시각 {shown}을 기준으로 판단했습니다",
+            f"judged at {shown}, the newest time that this installation has seen",
+        )
+    return Text(f"호스트의 시계 {shown}을 기준으로 판단했습니다", f"judged at {shown}, by this host's clock")
 
-    Such a clock cannot show that the bundle, or a signer's line, has expired.
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock_warning(manifest: Manifest, now: Optional[datetime] = None) -> Optional[Text]:
+    """Return the first of `clock_warnings` of somebody who remembers nothing."""
+    return next(iter(clock_warnings(manifest, _NOBODY, now)), None)
+
+
+def clock_warnings(
+    manifest: Optional[Manifest], anchors: Anchors, now: Optional[datetime] = None
+) -> List[Text]:
+    """Return what to say where this host's clock disagrees with what is known to have been.
+
+    Behind: it cannot show that a bundle, or a signer's line, has expired; the newest time known is taken in its
+    place. Far ahead: whatever it says has expired may not have.
     """
-    moment = now or datetime.now(timezone.utc)
-    if moment >= parse_time(manifest.created):
-        return None
-    here = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Text(
-        f"호스트의 시계({here})가 번들이 만들어진 시각({manifest.created})보다 이릅니다. "
-        "사용 기한이 지났는지 알 수 없으니 시계를 맞추십시오",
-        f"this host's clock ({here}) is earlier than the bundle ({manifest.created}): whether it has expired "
-        "cannot be told; set the clock",
-    )
+    clock = now or datetime.now(timezone.utc)
+    here = _shown(clock)
+    warnings = []
+    created = None if manifest is None else parse_time(manifest.created)
+    if anchors.newest is not None and clock < anchors.newest:
+        seen = _shown(anchors.newest)
+        warnings.append(
+            Text(
+                f"호스트의 시계({here})가 이 설치가 이미 확인한 시각({seen})보다 이릅니다. "
+                "기한은 늦은 쪽으로 판단합니다. 시계를 맞추십시오",
+                f"this host's clock ({here}) is earlier than a time this installation has already seen ({seen}): "
+                "expiry is judged by the later one; set the clock",
+            )
+        )
+    if manifest is not None and created is not None and clock < created:
+        warnings.append(
+            Text(
+                f"호스트의 시계({here})가 번들이 만들어진 시각({manifest.created})보다 이릅니다. "
+                "사용 기한이 지났는지 알 수 없으니 시계를 맞추십시오",
+                f"this host's clock ({here}) is earlier than the bundle ({manifest.created}): whether it has "
+                "expired cannot be told; set the clock",
+            )
+        )
+    known = [time for time in (anchors.newest, created) if time is not None]
+    if known and clock > max(known) + CLOCK_AHEAD:
+        seen = _shown(max(known))
+        warnings.append(
+            Text(
+                f"호스트의 시계({here})가 알려진 가장 늦은 시각({seen})보다 10년 넘게 앞서 있습니다. "
+                "시계가 틀렸다면 기한에 대한 판단도 틀립니다. 시계를 확인하십시오",
+                f"this host's clock ({here}) is more than ten years ahead of the newest time known ({seen}): if it "
+                "is wrong, so is what is said about expiry; check the clock",
+            )
+        )
+    return warnings
 
 
 def check_tree(

@@ -24,6 +24,8 @@ FORMAT = "ragtrace-volumes"
 FORMAT_VERSION = 1
 INDEX_SUFFIX = ".volumes.json"
 ARCHIVE_SUFFIX = ".tar.gz"
+# The folder of trust records that travels beside an archive or its volumes.
+RECORDS = "trust"
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 # A volume's name: the archive's, and its number.
 VOLUME = re.compile(r"(.+\.tar\.gz)\.(\d{3})\Z")
@@ -126,6 +128,8 @@ def read_index(
 ) -> Tuple[VolumeIndex, Origin]:
     """Verify an index, whose bytes are `data`, by the signatures beside it and parse it.
 
+    Trust records in a folder ``trust`` beside it are heeded: the archive, which holds them too, is not read yet.
+
     Raises:
         SignatureError: unsigned, a broken signature, or by nobody among the anchors.
         IntegrityError: refused.
@@ -136,6 +140,7 @@ def read_index(
         if signature is None:
             break
         signatures.append(signature)
+    anchors = trust.informed(anchors, verify.read_records(path.with_name(RECORDS)), now)
     origin = verify_index(data, signatures, anchors, path.name, now)
     return parse_index(data, str(path)), origin
 
@@ -164,4 +169,5 @@ def verify_index(
     try:
         return trust.origin_of(keys, anchors, now, layout.VOLUMES_NAMESPACE)
     except SignatureError:
+        # Of a revoked key this says the same again.
         return trust.origin_of(keys, anchors, now)

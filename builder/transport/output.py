@@ -61,7 +61,8 @@ def stream(target: BinaryIO, load: Load, cache: Cache, on_bytes: Callable[[int],
         # The manifest first: a reader of the stream knows what to expect before the first large file.
         for name, data in load.metadata:
             writer.add(name, data, len(data), sha256_bytes(data), 0o644, store=False)
-        for item in load.files:
+        # Then the trust records: they say whose signature counts, so a reader needs them before it believes.
+        for item in sorted(load.files, key=lambda item: item.entry.kind != "trust"):
             entry, store = item.entry, item.entry.kind in STORED_KINDS
             writer.add(
                 entry.path, item.source, entry.size, entry.sha256, entry.mode, store=store, on_bytes=on_bytes

@@ -33,6 +33,7 @@ _KINDS = {
     "requirements": Text("고정 버전 목록", "pinned requirements"),
     "checksums": Text("체크섬", "checksums"),
     "advisories": Text("취약점 자료", "advisory snapshot"),
+    "trust": Text("서명 키 기록", "trust records"),
 }
 _PLACES = {
     "local": Text("빌드한 곳에서 준 파일", "a file given on the build box"),
