@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import importlib
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -122,7 +123,24 @@ class Container:
         except BusyProblem:
             return
 
+    def migrate(self, tell: Callable[[Text], None]) -> tuple[int, int]:
+        """Bring the data to this release's format; return the formats before and after."""
+        from ragtrace.adapters import data_format
+        from ragtrace.adapters.lock import write_lock
+
+        folder = self._folder()
+        with write_lock(folder / "write.lock"):
+            return data_format.migrate(folder, tell)
+
     def _data(self) -> Path:
+        """Return the data folder, if its data is of the format that this release reads."""
+        from ragtrace.adapters import data_format
+
+        folder = self._folder()
+        data_format.require(folder)
+        return folder
+
+    def _folder(self) -> Path:
         folder = self.settings.data_folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -144,6 +162,7 @@ def _clock() -> Clock:
 def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
+        "data_format",
         "folder",
         "html",
         "lock",

@@ -27,14 +27,14 @@ class SqliteRecords:
     """One database file; safe for several processes, each write is one transaction on disk."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the database and bring its schema up. Raises `StorageProblem`."""
+        """Open or create the database. Raises `StorageProblem`, also where its schema is not this release's."""
         self._path = path
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _pragmas)
         event.listen(self._engine, "begin", _begin)
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._migrate()
+            self._prepare()
 
     def close(self) -> None:
         """Close all connections."""
@@ -148,27 +148,30 @@ class SqliteRecords:
             ).scalar_one()
         return int(documents), int(chunks)
 
-    def _migrate(self) -> None:
+    def _prepare(self) -> None:
+        """Create the tables in a new database; one that has them must have this release's. Only `ragtrace migrate`
+        changes a schema, as part of the data's format (`data_format`)."""
+        newest = len(MIGRATIONS)
         with self._engine.begin() as connection:
             exists = inspect(connection).has_table("meta")
-            version = int(_meta(connection, "schema")) if exists else 0
-            if version > len(MIGRATIONS):
+            version = int(_meta(connection, "schema")) if exists else newest
+            if version != newest:
                 raise StorageProblem(
                     Text(
-                        f"기록의 스키마 {version}는 이 판({len(MIGRATIONS)})보다 새롭습니다.",
-                        f"The records have schema {version}, newer than this release's {len(MIGRATIONS)}.",
+                        f"기록의 스키마 {version}은(는) 이 판의 {newest}이(가) 아닙니다.",
+                        f"The records have schema {version}, this release has {newest}.",
                     ),
                     where=str(self._path),
                     state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
                     hint=Text(
-                        "더 새 판을 설치하거나 백업을 되돌리십시오.",
-                        "Install the newer release, or restore the backup.",
+                        "기록을 만든 판을 설치하거나 백업을 되돌리십시오.",
+                        "Install the release that made them, or restore the backup.",
                     ),
                 )
-            for migration in MIGRATIONS[version:]:
-                migration(connection)
-            if version < len(MIGRATIONS):
-                _set_meta(connection, "schema", str(len(MIGRATIONS)))
+            if not exists:
+                for migration in MIGRATIONS:
+                    migration(connection)
+                _set_meta(connection, "schema", str(newest))
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

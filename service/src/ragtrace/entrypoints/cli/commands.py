@@ -11,7 +11,7 @@ from typing import Any
 from ragtrace import __version__
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.cli.console import Console
-from ragtrace.errors import InvalidRequest, StorageProblem
+from ragtrace.errors import BusyProblem, InvalidRequest, StorageProblem
 from ragtrace.settings import Settings
 from ragtrace.text import Text
 
@@ -129,6 +129,33 @@ def status(container: Container, _arguments: argparse.Namespace, console: Consol
     for key, value in facts.items():
         console.say(f"{key:14} {value}")
     console.data(facts)
+    return 0
+
+
+def migrate(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
+    """Bring the data to this release's format; nothing is done where it has it already."""
+    answer = _probe(container.settings)
+    if answer in ("ready", "starting"):
+        raise BusyProblem(
+            Text("서비스가 이 데이터를 쓰고 있습니다.", "The service is using this data."),
+            where=str(container.settings.data_folder),
+            state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
+            hint=Text(
+                "서비스를 멈춘 뒤 실행하십시오: install.py --stop",
+                "Stop the service first: install.py --stop",
+            ),
+        )
+    before, after = container.migrate(console.talk)
+    if before == after:
+        console.say(Text(f"데이터의 형식은 {after}입니다.", f"The data has format {after}."))
+    else:
+        console.say(
+            Text(
+                f"데이터의 형식을 {before}에서 {after}(으)로 바꾸었습니다.",
+                f"Brought the data from format {before} to {after}.",
+            )
+        )
+    console.data({"before": before, "after": after})
     return 0
 
 

@@ -19,6 +19,7 @@ _COMMANDS = {
     "documents": Text("문서를 봅니다.", "look at the documents"),
     "status": Text("상태를 봅니다.", "show the state of data and service"),
     "config": Text("설정을 봅니다.", "look at the configuration"),
+    "migrate": Text("데이터를 이 판의 형식으로 바꿉니다.", "bring the data to the format of this release"),
 }
 
 
@@ -109,6 +110,7 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     }
     made["serve"].set_defaults(run="serve")
     made["status"].set_defaults(run="status")
+    made["migrate"].set_defaults(run="migrate")
     _ingest_arguments(made["ingest"], text)
     ask = made["ask"]
     ask.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
