@@ -19,7 +19,8 @@ def _digest(document: Mapping[str, Any]) -> str:
 def seal(document: Mapping[str, Any]) -> bytes:
     """Return the document's bytes with a ``checksum`` over everything else in it."""
     sealed = {**document, "checksum": _digest(document)}
-    return (json.dumps(sealed, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8")
+    # On one line: Python encodes that ten times as fast, and a receipt has thousands of entries.
+    return (json.dumps(sealed, ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8")
 
 
 def unseal(data: bytes, form: int = 1) -> dict[str, Any]:
