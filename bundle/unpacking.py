@@ -96,11 +96,11 @@ def unpack(reader: BundleReader, parent: Path, bases: Bases, on_bytes: Optional[
 def _fill(work: Path, reader: BundleReader, bases: Bases, on_bytes: Optional[OnBytes]) -> None:
     # The manifest first: by it a later run knows that this folder is one of ours.
     for name in sorted(reader.metadata, key=lambda name: name != layout.MANIFEST):
-        _write(work / name, 0o644, iter([reader.metadata[name]]), None)
+        write_new(work / name, 0o644, iter([reader.metadata[name]]), None)
     written = [work / name for name in reader.metadata]
     for entry, pieces in reader.files():
         place = _place(work, entry)
-        _write(place, entry.mode, pieces, on_bytes)
+        write_new(place, entry.mode, pieces, on_bytes)
         written.append(place)
     for entry in reader.missing:
         place = _place(work, entry)
@@ -122,7 +122,8 @@ def _place(work: Path, entry: FileEntry) -> Path:
     return place
 
 
-def _write(place: Path, mode: int, pieces: Iterator[bytes], on_bytes: Optional[OnBytes]) -> None:
+def write_new(place: Path, mode: int, pieces: Iterator[bytes], on_bytes: Optional[OnBytes]) -> None:
+    """Write a file that must not be there yet, piece by piece, with exactly `mode`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(place, flags, mode), "wb", buffering=0) as stream:
         for piece in pieces:

@@ -13,12 +13,12 @@ from bundle.errors import IntegrityError, RestoredError
 from bundle.hashing import copy_hashed
 from bundle.manifest import FileEntry
 from bundle.text import Text
-from bundle.verify import VerifiedBundle
 from bundle.wheelscript import take_script, uv_name
 
 from .children import minimal_environment, run_tied, tail
 from .filesystem import make_directory, remove_file, remove_tree
 from .receipt import Entry
+from .sources.interface import Source
 
 # A generation is immutable: Python must not write bytecode into it. The service gets a cache folder by
 # PYTHONPYCACHEPREFIX; whoever else runs this environment uses that folder only if it is their own, because
@@ -39,7 +39,7 @@ def python_of(generation: Path) -> Path:
     return generation.joinpath("venv", *scripts)
 
 
-def requirements_of(bundle: VerifiedBundle) -> FileEntry:
+def requirements_of(bundle: Source) -> FileEntry:
     """Return the requirements file for the target.
 
     Raises:
@@ -59,9 +59,7 @@ def requirements_of(bundle: VerifiedBundle) -> FileEntry:
     return (named or list(entries))[0]
 
 
-def build(
-    bundle: VerifiedBundle, generation: Path, python: str, scratch: Path, descriptors: Sequence[int]
-) -> None:
+def build(bundle: Source, generation: Path, python: str, scratch: Path, descriptors: Sequence[int]) -> None:
     """Make `generation/venv` and install exactly what the requirements list.
 
     uv's wheel and the requirements are first copied to `scratch`, hashed on the way, and uv is taken out of
@@ -80,8 +78,7 @@ def build(
         [
             str(uv), "pip", "install", *common, "--no-index", "--no-build", "--no-deps", "--require-hashes",
             "--link-mode", "hardlink", "--python", str(python_of(generation)),
-            "--find-links", str(bundle.root.joinpath(*layout.WHEELS.split("/"))),
-            "--find-links", str(bundle.root / layout.SOURCE),
+            *(word for folder in bundle.wheel_folders(scratch) for word in ("--find-links", str(folder))),
             "-r", str(listed),
         ],
         scratch,
@@ -93,7 +90,7 @@ def build(
         (packages / STARTUP_NAME).write_text(STARTUP, encoding="ascii")
 
 
-def bring_uv(bundle: VerifiedBundle, scratch: Path) -> Path:
+def bring_uv(bundle: Source, scratch: Path) -> Path:
     """Bring the bundle's uv to `scratch`, executable, and return it.
 
     Raises:
@@ -112,7 +109,7 @@ def bring_uv(bundle: VerifiedBundle, scratch: Path) -> Path:
     return place
 
 
-def bring(bundle: VerifiedBundle, entry: FileEntry, destination: Path, mode: int) -> Path:
+def bring(bundle: Source, entry: FileEntry, destination: Path, mode: int) -> Path:
     """Copy a bundle file, comparing the copied bytes with the manifest, and return the copy."""
     copy_hashed(bundle.path(entry), destination, mode, (entry.size, entry.sha256))
     return destination

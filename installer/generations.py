@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bundle.errors import RecoveryNeededError
+from bundle.manifest import parse_manifest
 from bundle.text import Text
 
 from . import pointer as pointers
@@ -10,7 +11,7 @@ from . import receipt, sealed, store
 from .filesystem import remove_file, remove_tree
 from .paths import Prefix
 from .pointer import Pointer
-from .state import generation_names
+from .state import complete_generations, generation_names
 
 
 def collect(prefix: Prefix, pointer: Pointer) -> list[str]:
@@ -45,14 +46,27 @@ def discard(prefix: Prefix, name: str) -> None:
 
 
 def used_digests(prefix: Prefix) -> set[str]:
-    """Return the digests of every file in every release."""
+    """Return the digests of everything that the complete releases were made from."""
     digests: set[str] = set()
-    for name in generation_names(prefix):
-        try:
-            entries = receipt.read(prefix.generation(name)).entries
-        except (OSError, sealed.Damaged):
-            continue
-        digests.update(entry.sha256 for entry in entries if entry.path.startswith("models/"))
+    for name in complete_generations(prefix):
+        digests |= contents_of(prefix, name)
+    return digests
+
+
+def contents_of(prefix: Prefix, name: str) -> set[str]:
+    """Return the names that a release's contents have in the store; of a damaged one, as far as it tells."""
+    folder = prefix.generation(name)
+    digests: set[str] = set()
+    try:
+        for entry in receipt.read(folder).entries:
+            # Whatever lies in the release under a name of the store is its, should the manifest be lost.
+            if entry.path.startswith(("models/", "tools/", "source/")) and entry.is_file:
+                digests.add(entry.sha256)
+    except (OSError, sealed.Damaged):
+        pass
+    data = store.manifest_bytes(prefix, name)
+    if data is not None:
+        digests |= store.digests(parse_manifest(data), data)
     return digests
 
 

@@ -6,10 +6,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterable
 
 # Set by install.sh: an interpreter unpacked to a temporary folder, which must not become the service's.
 TEMPORARY_PYTHON = "RAGTRACE_TEMPORARY_PYTHON"
-GENERATION_NAME = re.compile(r"\d{6,12}-[0-9a-f]{12}\Z")
+# Sequence, the manifest's digest, and for a repaired rebuild of the same release its number.
+GENERATION_NAME = re.compile(r"\d{6,12}-[0-9a-f]{12}(-r[1-9]\d{0,3})?\Z")
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,13 @@ class Prefix:
 
     @property
     def store(self) -> Path:
-        """Model files by content, shared by releases as hard links."""
+        """Everything that releases were made from, by content; model files are shared as hard links."""
         return self.root / "store" / "sha256"
+
+    @property
+    def incoming(self) -> Path:
+        """The manifest whose contents are on their way into the store; gone once an operation has ended."""
+        return self.state / "incoming.json"
 
     @property
     def data(self) -> Path:
@@ -94,6 +101,11 @@ class Prefix:
         return self.state / "audit.jsonl"
 
     @property
+    def breaker(self) -> Path:
+        """How many recoveries in a row have failed."""
+        return self.state / "recovery.json"
+
+    @property
     def reserve(self) -> Path:
         """Bytes set aside, freed to finish a recovery on a full disk."""
         return self.state / "reserve.bin"
@@ -112,6 +124,11 @@ class Prefix:
     def service_lock(self) -> Path:
         """Locked by the running service process itself (service manager `process`)."""
         return self.state / "service.lock"
+
+    @property
+    def uninstalling(self) -> Path:
+        """Says that an uninstall has begun; with no pointer left beside it, that it has to be finished."""
+        return self.state / "uninstall.json"
 
     def generation(self, name: str) -> Path:
         """Return a release's folder.
@@ -134,3 +151,15 @@ def default_prefix() -> Path:
 def generation_name(sequence: int, digest: str) -> str:
     """Return the name of the release made from the manifest with this digest."""
     return f"{sequence:06d}-{digest[:12]}"
+
+
+def release_of(generation: str) -> str:
+    """Return the name of the release that a generation is, or is a repaired rebuild of."""
+    return "-".join(generation.split("-")[:2])
+
+
+def rebuild_name(generation: str, taken: Iterable[str]) -> str:
+    """Return the name of the next rebuild of a generation's release; no name among `taken` is used again."""
+    release = release_of(generation)
+    numbers = [0, *(int(name.rpartition("-r")[2]) for name in taken if name.startswith(f"{release}-r"))]
+    return f"{release}-r{max(numbers) + 1}"

@@ -14,7 +14,7 @@ from bundle.manifest import FileEntry, Manifest
 from bundle.text import Text
 
 from .facts import HostFacts, Interpreter
-from .paths import generation_name
+from .paths import generation_name, release_of
 from .pointer import Pointer
 from .settings import ServiceSettings
 from .state import InstallationState
@@ -35,6 +35,18 @@ class Request:
     port: int = 0
     start: bool = True
     allow_downgrade: bool = False
+
+
+# As `Request.python`: the interpreter of the bundle, although the host has a fitting one.
+BUNDLED = "bundled"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How a bundle's contents get into the store (see `sources.Source.arrives`), and the bytes it lacks."""
+
+    way: str = "beside"
+    lacking_bytes: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -73,19 +85,24 @@ class Plan:
 
 
 def plan_install(
-    facts: HostFacts, manifest: Manifest, digest: str, state: InstallationState, request: Request
+    facts: HostFacts,
+    manifest: Manifest,
+    digest: str,
+    state: InstallationState,
+    request: Request,
+    arrival: Arrival = Arrival(),
 ) -> Plan:
     """Return the steps that make `manifest`'s release the running one, from the state things are in."""
-    generation = generation_name(manifest.sequence, digest)
+    generation = generation_of(state, manifest.sequence, digest)
     settings = service_settings(facts, manifest, state, request)
     accepted = state.accepted.includes(generation)
     active = state.pointer is not None and state.pointer.generation == generation
     built = generation in state.complete
-    interpreter = choose_interpreter(facts, manifest, settings)
+    interpreter = choose_interpreter(facts, manifest, settings, request.python)
     archive = None if interpreter or built else next(iter(manifest.of_kind("interpreter")), None)
     steps: list[PlannedStep] = []
     if not built:
-        steps += _build_steps(manifest, archive)
+        steps += build_steps(manifest, archive, arrival)
     elif not active:
         steps.append(
             PlannedStep("check", Text("이미 만들어진 릴리스 확인", "check the release built earlier"))
@@ -113,11 +130,39 @@ def _action(state: InstallationState, generation: str, work: bool) -> str:
     return "resume" if state.pointer.generation == generation else "upgrade"
 
 
-def _build_steps(manifest: Manifest, archive: Optional[FileEntry]) -> list[PlannedStep]:
+def generation_of(state: InstallationState, sequence: int, digest: str) -> str:
+    """Return the name of the generation that is, or would be, the release of this manifest.
+
+    A release may have been repaired: then the active, the kept, or the last rebuild of it counts.
+    """
+    release = generation_name(sequence, digest)
+    kept = state.pointer.kept if state.pointer is not None else ()
+    for name in (*kept, *reversed(state.complete)):
+        if release_of(name) == release and name in state.complete:
+            return name
+    return release
+
+
+_ARRIVALS = {
+    "stream": Text("번들의 내용을 저장소에 담기", "take the bundle's contents into the store"),
+    "delta": Text("델타의 내용을 저장소에 담기", "take the delta's contents into the store"),
+    "stored": Text("저장소의 내용 확인", "check the contents of the store"),
+}
+
+
+def build_steps(manifest: Manifest, archive: Optional[FileEntry], arrival: Arrival) -> list[PlannedStep]:
+    """Return the steps that make a generation, without switching to it."""
     wheels = sum(entry.size for entry in manifest.of_kind("wheel"))
-    files = sum(entry.size for entry in manifest.files if destination(entry) is not None)
+    placed = [entry for entry in manifest.files if destination(entry) is not None]
+    # Models are written once, into the store, and linked; everything else also goes into the generation.
+    files = sum(entry.size for entry in placed if entry.kind != "model")
+    everything = sum({entry.sha256: entry.size for entry in manifest.files}.values())
+    stored = everything if arrival.lacking_bytes is None else arrival.lacking_bytes
     unpacked = max(manifest.installed_bytes, wheels)
     steps = [PlannedStep("generation", Text("새 릴리스 폴더", "new release folder"))]
+    if arrival.way in _ARRIVALS:
+        steps.append(PlannedStep("contents", _ARRIVALS[arrival.way], stored))
+        stored = 0
     if archive is not None:
         # A python-build-standalone archive unpacks to about three times its size.
         steps.append(PlannedStep("interpreter", Text("파이썬 풀기", "unpack Python"), 3 * archive.size))
@@ -126,7 +171,9 @@ def _build_steps(manifest: Manifest, archive: Optional[FileEntry]) -> list[Plann
     steps.append(
         PlannedStep("environment", Text("가상 환경 만들기", "make the virtual environment"), unpacked + uv)
     )
-    steps.append(PlannedStep("files", Text("소스·도구·모델 복사", "copy source, tools and models"), files))
+    steps.append(
+        PlannedStep("files", Text("소스·도구·모델 복사", "copy source, tools and models"), files + stored)
+    )
     steps.append(
         PlannedStep("receipt", Text("디스크에서 검증하고 영수증 쓰기", "verify from disk, write the receipt"))
     )
@@ -177,12 +224,14 @@ def service_settings(
 
 
 def choose_interpreter(
-    facts: HostFacts, manifest: Manifest, settings: Optional[ServiceSettings]
+    facts: HostFacts, manifest: Manifest, settings: Optional[ServiceSettings], wanted: str = ""
 ) -> Optional[Interpreter]:
-    """Return the host's interpreter to use, or None where the bundled one must be unpacked.
+    """Return the host's interpreter to use, or None where the bundled one must be, or was asked to be, unpacked.
 
     A service user of its own must be able to reach it.
     """
+    if wanted == BUNDLED:
+        return None
     shared = settings is not None and bool(settings.user)
     for interpreter in facts.pythons:
         if interpreter.version in manifest.target.pythons and (interpreter.reachable or not shared):

@@ -9,7 +9,7 @@ from bundle.manifest import Manifest
 from bundle.text import Text, human_size
 
 from .facts import HostFacts
-from .plan import Plan, Request
+from .plan import BUNDLED, Plan, Request
 from .state import InstallationState
 
 
@@ -119,7 +119,7 @@ def _version(text: str) -> tuple[int, ...]:
 def _python(facts: HostFacts, manifest: Manifest, plan: Plan, request: Request) -> Optional[Finding]:
     if plan.interpreter is not None or "environment" not in plan.names():
         return None
-    if plan.archive is not None and not request.python:
+    if plan.archive is not None and request.python in ("", BUNDLED):
         return None
     wanted = ", ".join(manifest.target.pythons)
     found = ", ".join(f"{python.path} ({python.version})" for python in facts.pythons) or "-"

@@ -8,6 +8,7 @@ from bundle import layout
 from bundle.manifest import Manifest, parse_manifest
 from bundle.offline import OFFLINE_ENVIRONMENT
 
+from . import store
 from .environment import python_of
 from .hosts.interface import ServiceDefinition
 from .paths import Prefix
@@ -15,8 +16,9 @@ from .settings import ServiceSettings
 
 
 def manifest_of(prefix: Prefix, generation: str) -> Manifest:
-    """Return the manifest that the generation was made from."""
-    return parse_manifest((prefix.generation(generation) / "tools" / layout.MANIFEST).read_bytes())
+    """Return the manifest that the generation was made from; where its own copy is damaged, the store's."""
+    data = store.manifest_bytes(prefix, generation)
+    return parse_manifest(data or (prefix.generation(generation) / "tools" / layout.MANIFEST).read_bytes())
 
 
 def define(
@@ -57,6 +59,7 @@ def define(
         port=settings.port,
         health_path=spec.health_path,
         ready_timeout_s=spec.ready_timeout_s,
+        memory_limit_mb=spec.memory_limit_mb,
     )
 
 

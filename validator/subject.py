@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8400
-GENERATION_NAME = re.compile(r"^[0-9]{6,12}-[0-9a-f]{12}$")
+GENERATION_NAME = re.compile(r"^[0-9]{6,12}-[0-9a-f]{12}(-r[1-9][0-9]{0,3})?$")
 
 _UNIT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}$")
 

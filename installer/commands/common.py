@@ -19,12 +19,45 @@ if TYPE_CHECKING:
 
     from ..operations.session import Done
     from ..plan import Plan, Request
+    from ..sources import Offer
 
 
 def bundle_of(options: argparse.Namespace) -> Path:
     """Return the bundle that was named, else the one that install.py lies in, as an absolute path: uv runs in
     another folder."""
-    return Path(os.path.abspath((options.bundle or options.script.parent.parent).expanduser()))
+    return _absolute(options.bundle or options.script.parent.parent)
+
+
+def offer_of(options: argparse.Namespace, prefix: Prefix) -> Offer:
+    """Return what is offered for installation: what was named, else the bundle that install.py lies in.
+
+    Raises:
+        UsageProblem: install.py lies in an installation, and nothing was named.
+    """
+    from ..sources import Offer
+    from ..status import is_installed_copy
+
+    deltas = tuple(_absolute(path) for path in options.delta)
+    bundle = bundle_of(options) if options.bundle is not None or not deltas else None
+    if options.bundle is None and bundle is not None and is_installed_copy(bundle, prefix):
+        raise UsageProblem(
+            Text(
+                "이 install.py는 설치된 사본이므로 설치할 번들을 알려 주어야 합니다",
+                "this install.py is an installed copy: it has to be told what to install",
+            ),
+            where=str(options.script),
+            hint=Text(
+                "--bundle 경로(번들 폴더, 아카이브, 볼륨) 또는 --delta 경로를 지정하십시오. "
+                "상태는 --status, 손상된 설치의 복구는 --repair입니다",
+                "give --bundle PATH (a bundle's folder, archive or volumes) or --delta PATH; "
+                "--status shows the state, --repair mends a damaged installation",
+            ),
+        )
+    return Offer(bundle, deltas, anchors_of(options, prefix), options.allow_unverified_origin)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
 
 
 def anchors_of(options: argparse.Namespace, prefix: Prefix) -> Anchors:
@@ -99,6 +132,7 @@ def report_done(done: Done, prefix: Prefix, console: Console) -> None:
         "upgrade": Text("업그레이드했습니다", "upgraded"),
         "resume": Text("설치를 마쳤습니다", "finished the installation"),
         "rollback": Text("되돌렸습니다", "rolled back"),
+        "repair": Text("복구했습니다", "repaired"),
         "start": Text("시작했습니다", "started"),
         "stop": Text("멈췄습니다", "stopped"),
     }

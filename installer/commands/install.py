@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 
 from ..console import Console
-from ..operations.install import decide, install, verify
+from ..operations.install import decide, examine, install
 from ..paths import Prefix
-from .common import anchors_of, bundle_of, print_plan, report_done, request_of
+from .common import offer_of, print_plan, report_done, request_of
 
 
 def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Carry out the command."""
     request = request_of(options)
-    trusted = anchors_of(options, prefix)
+    offer = offer_of(options, prefix)
     if options.dry_run:
-        bundle = verify(bundle_of(options), trusted, options.allow_unverified_origin, console)
-        print_plan(decide(prefix, bundle, request).plan, prefix, console)
+        print_plan(decide(prefix, examine(prefix, offer, console), request).plan, prefix, console)
         return 0
-    done = install(prefix, bundle_of(options), trusted, options.allow_unverified_origin, request, console)
-    report_done(done, prefix, console)
+    report_done(install(prefix, offer, request, console), prefix, console)
     return 0

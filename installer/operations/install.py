@@ -11,12 +11,13 @@ from bundle.text import Text
 from bundle.trust import Anchors
 from bundle.verify import VerifiedBundle, clock_warning, open_bundle
 
-from .. import activation, facts, preflight
+from .. import activation, facts, preflight, store
 from ..console import Console
 from ..facts import HostFacts
 from ..lock import Lock
-from ..paths import Prefix, generation_name
-from ..plan import Plan, Request, plan_install
+from ..paths import Prefix
+from ..plan import BUNDLED, Arrival, Plan, Request, generation_of, plan_install
+from ..sources import Offer, Source, open_source
 from ..state import InstallationState, read_state
 from .session import Done, aftercare, create, opened, transact
 
@@ -38,33 +39,80 @@ def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Consol
     return bundle
 
 
+def open_offer(prefix: Prefix, offer: Offer, console: Console) -> Source:
+    """Open what the operator brought: a tree is verified whole, of anything else signature and policy."""
+
+    def open_tree(root: Path) -> VerifiedBundle:
+        return verify(root, offer.anchors, offer.allow_unverified, console)
+
+    source = open_source(offer, prefix, open_tree)
+    if source.arrives != "beside":
+        _tell(source, console)
+    return source
+
+
+def _tell(source: Source, console: Console) -> None:
+    manifest, explanation = source.manifest, source.origin.explanation
+    console.announce(Text(f"번들 {manifest.version}", f"bundle {manifest.version}"))
+    console.note(explanation)
+    warning = clock_warning(manifest)
+    if warning is not None:
+        console.warn(warning)
+
+
+def examine(prefix: Prefix, offer: Offer, console: Console) -> Source:
+    """Verify every byte of what the operator brought, and of what it takes from the store; write nothing."""
+    source = open_offer(prefix, offer, console)
+    if source.arrives != "beside":
+        title = Text("번들 검증 (모든 파일)", "verify the bundle (every file)")
+        console.announce(title, source.size)
+        source.examine(store.Shelf(prefix), console.progress(title, source.size))
+    return source
+
+
 @dataclass(frozen=True)
 class Decision:
     """A verified bundle, the host and the plan made from them."""
 
-    bundle: VerifiedBundle
+    bundle: Source
     facts: HostFacts
     state: InstallationState
     plan: Plan
 
 
-def decide(prefix: Prefix, bundle: VerifiedBundle, request: Request) -> Decision:
+def decide(prefix: Prefix, bundle: Source, request: Request) -> Decision:
     """Look at host and installation, plan, and refuse with every finding where it would not work."""
     manifest = bundle.manifest
-    state = read_state(prefix)
-    status = activation.observed(prefix, state.service, activation.host_for(state.service))
-    state = replace(state, running=status.generation if status.running else "")
-    host, port = _address(manifest, state, request)
-    pythons = () if _built(bundle, state) else manifest.target.pythons
-    found = facts.gather(prefix.root, pythons, request.python, request.manager != "process", host, port)
-    plan = plan_install(found, manifest, bundle.digest, state, request)
+    state = observe(prefix)
+    found = gather(prefix, manifest, state, request, _built(bundle, state))
+    lacking = sum(entry.size for entry in store.lacking(prefix, manifest.files))
+    plan = plan_install(found, manifest, bundle.digest, state, request, Arrival(bundle.arrives, lacking))
     preflight.check_policy(manifest, plan, state, request)
     preflight.require(preflight.check_host(found, manifest, state, plan, request), str(prefix.root))
+    if "contents" in plan.names():
+        bundle.require(store.Shelf(prefix))
     return Decision(bundle, found, state, plan)
 
 
-def _built(bundle: VerifiedBundle, state: InstallationState) -> bool:
-    return generation_name(bundle.manifest.sequence, bundle.digest) in state.complete
+def observe(prefix: Prefix) -> InstallationState:
+    """Read the installation, and which of its generations runs."""
+    state = read_state(prefix)
+    status = activation.observed(prefix, state.service, activation.host_for(state.service))
+    return replace(state, running=status.generation if status.running else "")
+
+
+def gather(
+    prefix: Prefix, manifest: Manifest, state: InstallationState, request: Request, built: bool
+) -> HostFacts:
+    """Look at the host; an interpreter is looked for only where an environment has to be made with it."""
+    host, port = _address(manifest, state, request)
+    own = built or request.python == BUNDLED
+    pythons, chosen = ((), "") if own else (manifest.target.pythons, request.python)
+    return facts.gather(prefix.root, pythons, chosen, request.manager != "process", host, port)
+
+
+def _built(bundle: Source, state: InstallationState) -> bool:
+    return generation_of(state, bundle.manifest.sequence, bundle.digest) in state.complete
 
 
 def _address(manifest: Manifest, state: InstallationState, request: Request) -> tuple[str, int]:
@@ -75,22 +123,21 @@ def _address(manifest: Manifest, state: InstallationState, request: Request) -> 
     return host, request.port or (known.port if known else manifest.service.port)
 
 
-def install(
-    prefix: Prefix, root: Path, anchors: Anchors, allow_unverified: bool, request: Request, console: Console
-) -> Done:
+def install(prefix: Prefix, offer: Offer, request: Request, console: Console) -> Done:
     """Verify, decide, build, switch, start, wait until healthy, commit - or put everything back.
 
     Nothing is written before the bundle is verified and the host found fit, but what recovering an earlier
-    run takes.
+    run takes. Of an archive, volumes or a delta the signature is verified before, and every byte while it goes
+    into the store.
     """
     if not prefix.state.is_dir():
-        bundle = verify(root, anchors, allow_unverified, console)
+        bundle = open_offer(prefix, offer, console)
         decide(prefix, bundle, request)
         create(prefix)
-        with opened(prefix, console) as lock:
+        with opened(prefix, console, action="install") as lock:
             return _install(prefix, decide(prefix, bundle, request), request, lock, console)
-    with opened(prefix, console) as lock:
-        bundle = verify(root, anchors, allow_unverified, console)
+    with opened(prefix, console, action="install") as lock:
+        bundle = open_offer(prefix, offer, console)
         return _install(prefix, decide(prefix, bundle, request), request, lock, console)
 
 

@@ -10,6 +10,7 @@ from .build import (
     CopyFiles,
     MakeEnvironment,
     MakeGeneration,
+    TakeContents,
     UnpackInterpreter,
     WriteReceipt,
 )
@@ -19,6 +20,7 @@ from .switch import DeriveUnit, Settle, Standby, StartService, SwitchPointer, Wa
 
 STEPS: dict[str, Callable[[Context], Step]] = {
     "generation": MakeGeneration,
+    "contents": TakeContents,
     "interpreter": UnpackInterpreter,
     "environment": MakeEnvironment,
     "files": CopyFiles,

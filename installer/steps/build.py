@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from typing import Iterator
 
 from bundle import layout
 from bundle.atomic import fsync_files, write_atomic
@@ -17,7 +20,7 @@ from bundle.text import Text
 from .. import environment, interpreter, receipt, store
 from ..environment import prepare_scratch
 from ..filesystem import make_directories, make_directory, remove_tree
-from ..generations import discard
+from ..generations import discard, used_digests
 from ..plan import destination
 from .context import ContextStep
 
@@ -29,13 +32,29 @@ class MakeGeneration(ContextStep):
         """Clear away what a killed run left, and begin."""
         make_directory(self.prefix.generations)
         discard(self.prefix, self.plan.generation)
+        store.expect(self.prefix, self.context.source.manifest_bytes, used_digests(self.prefix))
         make_directory(self.context.folder)
         prepare_scratch(self.prefix.scratch)
 
     def undo(self) -> None:
-        """Remove the generation, unless the pointer (against all order) names it."""
+        """Remove the generation, unless the pointer (against all order) names it, and what it brought.
+
+        Contents that a run has taken in outlive a kill, for the next run, but not an orderly end: the disk
+        may be what is full.
+        """
         remove_tree(self.prefix.scratch)
         discard(self.prefix, self.plan.generation)
+        store.collect(self.prefix, used_digests(self.prefix))
+
+
+class TakeContents(ContextStep):
+    """Everything the release is made from, in the store and intact, before the first of it is used."""
+
+    def apply(self) -> None:
+        """Read what is there, and stream in what is not."""
+        source = self.context.source
+        title = Text("내용 확인과 저장", "contents read and stored")
+        source.bring(self.context.shelf, self.context.console.progress(title, source.size))
 
 
 class UnpackInterpreter(ContextStep):
@@ -55,9 +74,29 @@ class MakeEnvironment(ContextStep):
         """Let the bundled uv make it. Its cache is removed later, beside other work."""
         chosen = self.plan.interpreter
         python = chosen.path if chosen else str(interpreter.executable(self.context.folder / "python"))
-        environment.build(
-            self.context.source, self.context.folder, python, self.prefix.scratch, (self.context.lock,)
-        )
+        with self._contents_kept():
+            environment.build(
+                self.context.source, self.context.folder, python, self.prefix.scratch, (self.context.lock,)
+            )
+
+    @contextmanager
+    def _contents_kept(self) -> Iterator[None]:
+        """Put what a tree holds, but for models, into the store meanwhile: uv waits for the disk too."""
+        source, shelf, given_up = self.context.source, self.context.shelf, Event()
+
+        def keep() -> None:
+            for entry in source.manifest.files if source.arrives == "beside" else ():
+                if entry.kind != "model" and not given_up.is_set():
+                    shelf.put(source.path(entry), entry)
+
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keep") as aside:
+            kept = aside.submit(keep)
+            try:
+                yield
+            except BaseException:
+                given_up.set()
+                raise
+            kept.result()
 
 
 class CopyFiles(ContextStep):
@@ -65,7 +104,7 @@ class CopyFiles(ContextStep):
 
     def apply(self) -> None:
         """Copy every file, comparing the copied bytes with the manifest."""
-        bundle, folder = self.context.source, self.context.folder
+        bundle, folder, shelf = self.context.source, self.context.folder, self.context.shelf
         title = Text("복사", "copied")
         total = sum(entry.size for entry in bundle.manifest.files if destination(entry) is not None)
         on_bytes = self.context.console.progress(title, total)
@@ -78,12 +117,17 @@ class CopyFiles(ContextStep):
             target = folder / inner
             make_directories(target.parent)
             if entry.kind == "model":
-                store.place(store.put(self.prefix, bundle.path(entry), entry, on_bytes), target, entry)
+                shelf.put(bundle.path(entry), entry, on_bytes)
+                if store.place(self.prefix, entry, target):
+                    self.context.linked[inner.as_posix()] = entry.sha256
             else:
                 copy_hashed(bundle.path(entry), target, entry.mode, (entry.size, entry.sha256), on_bytes)
         write_atomic(folder / "tools" / layout.MANIFEST, bundle.manifest_bytes, 0o644)
         for name, signature in zip(layout.SIGNATURES, bundle.signatures):
             write_atomic(folder / "tools" / name, signature, 0o644)
+        # For a repair whose release has lost its tools.
+        for data in (bundle.manifest_bytes, *bundle.signatures):
+            shelf.keep(data)
 
 
 class WriteReceipt(ContextStep):
@@ -99,7 +143,9 @@ class WriteReceipt(ContextStep):
         remove_tree(self.prefix.scratch)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as aside:
             written = aside.submit(write_out)
-            entries = receipt.take(folder, durable=True)
+            # A model that this run has just read in the store is the same file here.
+            entries = receipt.take(folder, self.context.linked, durable=True)
+            self.context.shelf.settle()
             written.result()
         _require(receipt_problems(manifest, folder, entries), folder)
         fsync_files([self.prefix.generations, self.prefix.root])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
 from bundle.manifest import Manifest
-from bundle.verify import VerifiedBundle
 
 from ..console import Console
 from ..hosts.interface import ServiceDefinition, ServiceHost
@@ -15,6 +14,8 @@ from ..paths import Prefix
 from ..plan import Plan
 from ..service import define
 from ..settings import ServiceSettings
+from ..sources.interface import Source
+from ..store import Shelf
 
 
 @dataclass
@@ -30,9 +31,16 @@ class Context:
     old_host: ServiceHost
     before: Optional[ServiceSettings]
     transaction: str
-    bundle: Optional[VerifiedBundle] = None
+    bundle: Optional[Source] = None
     lock: int = -1
     healthy_after_s: float = 0.0
+    earlier_log: str = ""
+    # Digests of files of the generation that are names of store objects this run has read or written.
+    linked: Dict[str, str] = field(default_factory=dict)
+    shelf: Shelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shelf = Shelf(self.prefix)
 
     @property
     def folder(self) -> Path:
@@ -40,7 +48,7 @@ class Context:
         return self.prefix.generation(self.plan.generation)
 
     @property
-    def source(self) -> VerifiedBundle:
+    def source(self) -> Source:
         """The bundle that is being installed."""
         if self.bundle is None:
             raise ValueError("this operation has no bundle")
