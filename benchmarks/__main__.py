@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.isolated import documents
 
-from . import building, service
+from . import building, operating, service
 from .cases import REPOSITORY, Bench, Row
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -65,6 +65,7 @@ def main() -> int:
             bench.verification,
             bench.installation,
             bench.memory,
+            lambda: operating.cases(bench),
         ):
             found = case()
             rows += found if isinstance(found, list) else [found]

@@ -215,14 +215,16 @@ class Bench:
 def at_most(name: str, other: str, pair: Pair, limit: float) -> Row:
     """Return the row of a pair that may take at most `limit` times as long as the other side."""
     ratio = f"{pair.ratio:.2f} × ({pair.lowest:.2f}–{pair.highest:.2f})"
-    return Row(name, other, _s(pair.ours), _s(pair.theirs), ratio, f"≤ {limit:g} ×", pair.ratio <= limit)
+    return Row(
+        name, other, seconds(pair.ours), seconds(pair.theirs), ratio, f"≤ {limit:g} ×", pair.ratio <= limit
+    )
 
 
 def faster(name: str, other: str, pair: Pair, wanted: float) -> Row:
     """Return the row of a pair that must be at least `wanted` times as fast as the other side."""
     ratio = f"{1 / pair.ratio:.1f} × faster ({1 / pair.highest:.1f}–{1 / pair.lowest:.1f})"
     met = 1 / pair.ratio >= wanted
-    return Row(name, other, _s(pair.ours), _s(pair.theirs), ratio, f"≥ {wanted:g} × faster", met)
+    return Row(name, other, seconds(pair.ours), seconds(pair.theirs), ratio, f"≥ {wanted:g} × faster", met)
 
 
 def memory_row(name: str, peak_mb: float, limit: float) -> Row:
@@ -230,5 +232,6 @@ def memory_row(name: str, peak_mb: float, limit: float) -> Row:
     return Row(name, "", f"{peak_mb:.0f} MB", "", "", f"< {limit:g} MB", peak_mb < limit)
 
 
-def _s(taken: Run) -> str:
+def seconds(taken: Run) -> str:
+    """Return the wall time as text."""
     return f"{taken.seconds:.2f} s"
