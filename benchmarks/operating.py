@@ -224,10 +224,10 @@ def models(bench: Bench) -> list[Row]:
         shutil.rmtree(host.root)
     weights.unlink()
     ratio = written["with"] / written["without"]
-    amount = [f"{written[name] / 1e6:.0f} MB" for name in ("with", "without")]
+    ours, theirs = (f"{written[name] / 1e6:.0f} MB" for name in ("with", "without"))
     memory = max(run.peak_mb for run in peaks["with"])
     return [
-        Row("code-only upgrade with 20 GB of models: bytes written", "the same bundle without models", *amount,
+        Row("code-only upgrade with 20 GB of models: bytes written", "the same bundle without models", ours, theirs,
             f"{ratio:.2f} ×", "≤ 1.05 ×", ratio <= 1.05),
         memory_row("installer, 20 GB of models", memory, 100),
         Row("installation, then upgrade, with 20 GB of models", "", " + ".join(seconds(run) for run in peaks["with"]), "", "", "-", True),
