@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePosixPath
+from typing import Optional
+
+from bundle.atomic import write_atomic
+from bundle.text import Text
 
 from . import hosts
-from .filesystem import remove_file, replace_link
+from .filesystem import read_plain, remove_file, replace_link
 from .hosts.interface import ServiceDefinition, ServiceHost, ServiceStatus
 from .paths import Prefix
 from .pointer import Pointer
@@ -13,13 +18,26 @@ from .service import define
 from .settings import ServiceSettings
 
 
-def derive_link(prefix: Prefix, pointer: Pointer | None) -> None:
-    """Point `current` at the active release, or remove it."""
-    if pointer is None:
+def derive_link(prefix: Prefix, pointer: Pointer | None, system: str = os.name) -> None:
+    """Point `current` at the active release, or remove it. Windows gives links only to administrators: there
+    `current.txt` names the folder. It is for people; the truth is `current.json` on every system."""
+    if system == "nt":
+        _derive_note(prefix, pointer)
+    elif pointer is None:
         if prefix.link.is_symlink():
             remove_file(prefix.link)
+    else:
+        replace_link(prefix.link, str(PurePosixPath("generations", pointer.generation)))
+
+
+def _derive_note(prefix: Prefix, pointer: Pointer | None) -> None:
+    note = prefix.link_note
+    if pointer is None:
+        remove_file(note)
         return
-    replace_link(prefix.link, str(PurePosixPath("generations", pointer.generation)))
+    text = f"{prefix.generation(pointer.generation)}\r\n".encode()
+    if read_plain(note) != text:
+        write_atomic(note, text)
 
 
 def derive(
@@ -51,7 +69,13 @@ def stop(prefix: Prefix, settings: ServiceSettings | None, host: ServiceHost) ->
 
 def host_for(settings: ServiceSettings | None) -> ServiceHost:
     """Return the adapter that the settings name."""
-    return hosts.choose(settings.manager if settings is not None else "none")
+    return hosts.choose(settings.manager, settings.user) if settings is not None else hosts.choose("none")
+
+
+def advice(prefix: Prefix, generation: str, settings: ServiceSettings | None) -> Optional[Text]:
+    """Return what the operator still has to do for the service to run after a reboot; None: nothing."""
+    definition = define(prefix, generation, settings)
+    return None if definition is None else host_for(settings).advice(definition)
 
 
 def shell(prefix: Prefix, settings: ServiceSettings) -> ServiceDefinition:

@@ -133,6 +133,26 @@ def _macos_version() -> str:
     return str(kernel - 9 if kernel < 25 else kernel + 1)
 
 
+def container_of_host() -> str:
+    """Return which kind of container this is: ``docker``, ``podman``, ``lxc`` …; nothing on a machine of its own."""
+    if Path("/.dockerenv").exists():
+        return "docker"
+    if Path("/run/.containerenv").exists():
+        return "podman"
+    for path, pattern in (
+        # Written by systemd where it runs in one; a plain word.
+        ("/run/systemd/container", r"^([a-z-]+)"),
+        ("/proc/1/cgroup", r"/(docker|kubepods|containerd|crio|lxc)[-./]"),
+    ):
+        try:
+            found = re.search(pattern, Path(path).read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return found.group(1)
+    return ""
+
+
 def memory_mb() -> int:
     """Return the machine's physical memory in MiB, 0 where the system does not tell."""
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
+from bundle.text import Text
+
 from .hosts.interface import ServiceDefinition, ServiceError, ServiceStatus
 
 
@@ -53,6 +57,10 @@ class MemoryHost:
     def logs(self, definition: ServiceDefinition, lines: int = 50) -> str:
         """Return nothing; nothing was written."""
         return ""
+
+    def advice(self, definition: ServiceDefinition) -> Optional[Text]:
+        """Nothing is to be done."""
+        return None
 
     def _called(self, name: str) -> None:
         self.calls.append(name)

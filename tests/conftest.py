@@ -53,6 +53,9 @@ def _close_network() -> str:
 
 
 _NETWORK = _close_network()
+# The `process` manager registers itself with cron: not with the cron of whoever runs the tests.
+_NO_CRONTAB = ("RAGTRACE_CRONTAB", "/nonexistent/crontab")
+os.environ[_NO_CRONTAB[0]] = _NO_CRONTAB[1]
 
 
 def pytest_report_header() -> str:
@@ -72,6 +75,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv(*_NO_CRONTAB)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     if os.environ.get("RAGTRACE_TEST_CONNECTED") != "1":
         monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))

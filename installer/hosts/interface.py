@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Protocol
+from typing import Mapping, Optional, Protocol
+
+from bundle.text import Text
 
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """Everything a host needs to run one generation's service. Paths are absolute."""
+    """Everything a host needs to run one generation's service. Paths are absolute.
+
+    `memory_limit_mb` is what the bundle allows the service (0: no limit); the operator's settings may say otherwise.
+    """
 
     name: str
     generation: str
@@ -25,6 +30,7 @@ class ServiceDefinition:
     port: int
     health_path: str
     ready_timeout_s: int
+    memory_limit_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class ServiceHost(Protocol):
     """Registers, starts, stops and observes one service.
 
     Every call is idempotent. `start` and `stop` return once the process is started or gone; whether it
-    answers is the health check's business.
+    answers is the health check's business. `start` wants the very definition that `install_unit` was given last.
     """
 
     def prepare_user(self, definition: ServiceDefinition) -> None:
@@ -68,3 +74,6 @@ class ServiceHost(Protocol):
 
     def logs(self, definition: ServiceDefinition, lines: int = 50) -> str:
         """Return the last lines the service wrote."""
+
+    def advice(self, definition: ServiceDefinition) -> Optional[Text]:
+        """Say what the operator has to do for the service to come back after a reboot; None: nothing."""

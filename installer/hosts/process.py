@@ -1,8 +1,9 @@
-"""The service as an ordinary process of the user who installs it; for hosts and users without systemd."""
+"""The service as an ordinary process of the user who installs it; for hosts and users without systemd, and for
+containers. A line in the user's crontab brings it back after a reboot; where there is no cron, the operator is told
+what to run."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import struct
@@ -10,13 +11,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Optional
+
+from bundle.text import Text
 
 from ..children import minimal_environment, tail
+from ..facts import container_of_host
 from ..settings import read_variables
+from . import crontab
+from .crontab import Crontab
 from .interface import ServiceDefinition, ServiceError, ServiceStatus
+from .programs import Programs, rotate
+
+if sys.platform != "win32":
+    import fcntl
 
 STOP_TIMEOUT_S = 20.0
-ROTATE_BYTES = 16 * 1024 * 1024
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 # struct flock: Linux has type, whence, start, length, pid; macOS start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -24,16 +34,23 @@ _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 
 class ProcessHost:
     """Starts a process in a session of its own; finds it again by the kernel lock it holds, not by a file
-    with a number in it."""
+    with a number in it. `table` is given by tests, and `inside`: the container this is."""
+
+    def __init__(self, table: Optional[Crontab] = None, inside: Optional[str] = None) -> None:
+        self.table = table or Crontab(Programs(), crontab.program())
+        self.inside = container_of_host() if inside is None else inside
 
     def prepare_user(self, definition: ServiceDefinition) -> None:
         """The service runs as whoever installs it."""
 
     def install_unit(self, definition: ServiceDefinition) -> None:
-        """There is nothing to register."""
+        """Have cron start it after a reboot. A container is started by whoever runs it, and has no cron."""
+        if not self.inside:
+            self.table.register(definition)
 
     def remove_unit(self, name: str) -> None:
-        """There is nothing to take back."""
+        """Take that line back."""
+        self.table.remove(name)
 
     def start(self, definition: ServiceDefinition) -> None:
         """Start the service unless this generation runs; another generation is stopped first."""
@@ -42,7 +59,7 @@ class ProcessHost:
             return
         if status.running:
             self.stop(definition)
-        _rotate(definition.log)
+        rotate(definition.log)
         settings = read_variables(definition.settings_file)
         command = [definition.command[0], "-I", "-S", "-B", str(_LAUNCHER)]
         command += [str(definition.lock), definition.generation, str(definition.log), *definition.command]
@@ -83,6 +100,26 @@ class ProcessHost:
         """Return the end of the log file."""
         return tail(definition.log, lines)
 
+    def advice(self, definition: ServiceDefinition) -> Optional[Text]:
+        """Say what has to start the service at boot where cron does not."""
+        command = crontab.command_at_boot(definition)
+        if self.inside:
+            return Text(
+                f"컨테이너({self.inside})에는 서비스 관리자가 없습니다. 컨테이너가 시작할 때 실행하게 하십시오: {command}",
+                f"a container ({self.inside}) has no service manager; let it run at its start: {command}",
+            )
+        if not self.table.registered(definition):
+            return Text(
+                f"재부팅 후에는 서비스가 저절로 시작되지 않습니다(crontab 없음). 부팅할 때 실행하게 하십시오: {command}",
+                f"after a reboot the service does not start by itself (no crontab); let this run at boot: {command}",
+            )
+        if not crontab.cron_runs():
+            return Text(
+                f"crontab에 @reboot 줄을 등록했지만 cron 데몬이 실행되고 있지 않습니다. 부팅할 때 실행하게 하십시오: {command}",
+                f"the crontab has its @reboot line, but no cron daemon runs; let this run at boot: {command}",
+            )
+        return None
+
 
 def lock_holder(path: Path) -> int:
     """Return the process that holds the record lock on `path`, or 0."""
@@ -118,11 +155,3 @@ def _gone(lock: Path, pid: int, patience_s: float) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def _rotate(log: Path) -> None:
-    try:
-        if log.stat().st_size > ROTATE_BYTES:
-            os.replace(log, log.with_name(log.name + ".1"))
-    except FileNotFoundError:
-        return

@@ -1,48 +1,34 @@
 """The service under systemd: a hardened unit, a system user of its own, the network limited to what is
-configured."""
+configured; or, without root, in the user's own systemd."""
 
 from __future__ import annotations
 
-import ipaddress
-import subprocess
+import os
+import time
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Optional, Sequence
 
 from bundle.atomic import write_atomic
+from bundle.text import Text
 
-from ..children import minimal_environment
 from ..filesystem import make_directories, remove_file
-from ..settings import read_variables
 from .interface import ServiceDefinition, ServiceError, ServiceStatus
+from .programs import Programs, Run, call
+from .systemd_unit import allowed_networks, memory_limit, sysusers_text, unit_text
 
 UNITS = Path("/etc/systemd/system")
 SYSUSERS = Path("/etc/sysusers.d")
-# A service that listens to the house's network answers private addresses; this variable of config/.env
-# (networks separated by spaces or commas) narrows or widens that.
-NETWORK_VARIABLE = "RAGTRACE_NETWORK_ALLOW"
-PRIVATE_NETWORKS = (
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "fc00::/7",
-    "fe80::/10",
-)
-Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[bytes]"]
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        list(command), stdin=subprocess.DEVNULL, capture_output=True,
-        env=minimal_environment({}), timeout=180, check=False,
-    )  # fmt: skip
+LINGERING = Path("/var/lib/systemd/linger")
 
 
 class SystemdHost:
     """Drives systemd through its commands. `run`, `units` and `sysusers` are given by tests."""
 
-    def __init__(self, run: Run = _run, units: Path = UNITS, sysusers: Path = SYSUSERS) -> None:
-        self.run = run
+    # What goes between the command and its words.
+    scope: tuple[str, ...] = ()
+
+    def __init__(self, run: Optional[Run] = None, units: Path = UNITS, sysusers: Path = SYSUSERS) -> None:
+        self.run: Run = run or Programs()
         self.units = units
         self.sysusers = sysusers
 
@@ -53,44 +39,52 @@ class SystemdHost:
         make_directories(self.sysusers)
         drop_in = self.sysusers / f"{definition.name}.conf"
         write_atomic(drop_in, sysusers_text(definition).encode("utf-8"), 0o644)
-        self._call("systemd-sysusers", str(drop_in))
+        call(self.run, "systemd-sysusers", str(drop_in))
 
     def install_unit(self, definition: ServiceDefinition) -> None:
         """Write the unit if it differs, and let systemd read it."""
         path = self._unit(definition.name)
-        text = unit_text(definition, allowed_networks(definition)).encode("utf-8")
+        text = unit_text(definition, self.networks(definition), memory_limit(definition)).encode("utf-8")
         if not path.is_file() or path.read_bytes() != text:
             make_directories(self.units)
             write_atomic(path, text, 0o644)
-        self._call("systemctl", "daemon-reload")
-        self._call("systemctl", "enable", "--quiet", path.name)
+        self._systemctl("daemon-reload")
+        self._systemctl("enable", "--quiet", path.name)
+
+    def networks(self, definition: ServiceDefinition) -> Sequence[str]:
+        """Return what the unit may talk with; nothing where this manager cannot limit it."""
+        return allowed_networks(definition)
 
     def remove_unit(self, name: str) -> None:
         """Disable and remove the unit."""
         path = self._unit(name)
         if path.exists():
-            self._call("systemctl", "disable", "--now", "--quiet", path.name)
+            self._systemctl("disable", "--now", "--quiet", path.name)
             remove_file(path)
-            self._call("systemctl", "daemon-reload")
+            self._systemctl("daemon-reload")
 
     def start(self, definition: ServiceDefinition) -> None:
         """Start the unit, or restart it where another generation runs."""
         status = self.status(definition)
         if status.running and status.generation == definition.generation:
             return
-        self.run(["systemctl", "reset-failed", self._unit(definition.name).name])
-        self._call("systemctl", "restart", self._unit(definition.name).name)
+        self.run(["systemctl", *self.scope, "reset-failed", self._unit(definition.name).name])
+        self._systemctl("restart", self._unit(definition.name).name)
 
     def stop(self, definition: ServiceDefinition) -> None:
         """Stop the unit if it is known."""
         if self._unit(definition.name).exists():
-            self._call("systemctl", "stop", self._unit(definition.name).name)
+            self._systemctl("stop", self._unit(definition.name).name)
 
     def status(self, definition: ServiceDefinition) -> ServiceStatus:
         """Ask systemd; the generation is read from the running process's command line."""
         name = self._unit(definition.name).name
-        shown = self.run(["systemctl", "show", "-p", "ActiveState,SubState,MainPID,Result", name])
-        fields = dict(line.split("=", 1) for line in shown.stdout.decode().splitlines() if "=" in line)
+        words = ["systemctl", *self.scope, "show", "-p", "ActiveState,SubState,MainPID,Result", name]
+        try:
+            shown = self.run(words).stdout.decode("utf-8", "replace")
+        except OSError as error:
+            return ServiceStatus(False, detail=f"{name}: {error}")
+        fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         active, pid = fields.get("ActiveState", ""), int(fields.get("MainPID", "0") or 0)
         detail = f"{name}: {active} ({fields.get('SubState', '')}, {fields.get('Result', '')})"
         running = active in ("active", "activating", "reloading") and pid > 0
@@ -99,20 +93,87 @@ class SystemdHost:
     def logs(self, definition: ServiceDefinition, lines: int = 50) -> str:
         """Return the end of the unit's journal."""
         name = self._unit(definition.name).name
-        shown = self.run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", str(lines), "-u", name])
-        return shown.stdout.decode("utf-8", "replace")
+        words = ["journalctl", *self.scope, "--no-pager", "-q", "-o", "cat", "-n", str(lines), "-u", name]
+        try:
+            return self.run(words).stdout.decode("utf-8", "replace")
+        except OSError as error:
+            return str(error)
+
+    def advice(self, definition: ServiceDefinition) -> Optional[Text]:
+        """Systemd starts it."""
+        return None
 
     def _unit(self, name: str) -> Path:
         return self.units / f"{name}.service"
 
-    def _call(self, *command: str) -> None:
-        try:
-            done = self.run(command)
-        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-            raise ServiceError(f"{' '.join(command)}: {error}") from error
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-            raise ServiceError(f"{' '.join(command)}: {said or done.returncode}")
+    def _systemctl(self, *words: str) -> None:
+        call(self.run, "systemctl", *self.scope, *words)
+
+
+class UserSystemdHost(SystemdHost):
+    """The same in the systemd of an unprivileged user. The user's own manager has no right to limit addresses and
+    to hide parts of the disk; everything else of the unit holds. Without lingering it ends when the user logs out."""
+
+    scope = ("--user",)
+
+    def __init__(self, run: Run, units: Path, user: str, lingering: Path = LINGERING) -> None:
+        super().__init__(run, units)
+        self.user = user
+        self.lingering = lingering
+
+    @classmethod
+    def here(cls) -> UserSystemdHost:
+        """Return the one of the user who runs this."""
+        uid, user, home = _who()
+        runtime = f"/run/user/{uid}"
+        found = {"XDG_RUNTIME_DIR": runtime, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={runtime}/bus"}
+        return cls(Programs(found), Path(home, ".config", "systemd", "user"), user)
+
+    def prepare_user(self, definition: ServiceDefinition) -> None:
+        """The service runs as whoever installs it."""
+
+    def install_unit(self, definition: ServiceDefinition) -> None:
+        """Write the unit where it is the user's own.
+
+        Raises:
+            ServiceError: root runs this on the installation of somebody else.
+        """
+        if definition.home.is_dir() and definition.home.stat().st_uid != os.geteuid():
+            raise ServiceError(f"{definition.home} belongs to another user: run this as that user")
+        super().install_unit(definition)
+
+    def networks(self, definition: ServiceDefinition) -> Sequence[str]:
+        """A user's manager cannot limit them."""
+        return ()
+
+    def advice(self, definition: ServiceDefinition) -> Optional[Text]:
+        """Without lingering the service lives no longer than the user's sessions."""
+        if (self.lingering / self.user).exists():
+            return None
+        command = f"loginctl enable-linger {self.user}"
+        return Text(
+            f"로그아웃하면 서비스가 멈추고 재부팅 후에는 로그인해야 시작됩니다. 막으려면 관리자가 실행: {command}",
+            f"the service ends when you log out and starts only when you log in; to change that, as root: {command}",
+        )
+
+
+def user_manager_lingers() -> bool:
+    """Return whether this unprivileged user has a systemd of its own that runs without a login."""
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        return False
+    uid, user, _ = _who()
+    return Path(f"/run/user/{uid}/systemd/private").exists() and (LINGERING / user).exists()
+
+
+def _who() -> tuple[int, str, str]:
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return uid, str(uid), os.environ.get("HOME", "/nonexistent")
+    return uid, entry.pw_name, entry.pw_dir
 
 
 def _user_exists(name: str) -> bool:
@@ -126,95 +187,14 @@ def _user_exists(name: str) -> bool:
 
 
 def _generation_of(pid: int, home: Path) -> str:
-    try:
-        command = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
-        return Path(command).relative_to(home / "generations").parts[0]
-    except (OSError, ValueError, IndexError):
-        return ""
-
-
-def sysusers_text(definition: ServiceDefinition) -> str:
-    """Return the sysusers.d line of the service's user."""
-    home = str(definition.data).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'u {definition.user} - "RAGTrace service" "{home}" /usr/sbin/nologin\n'
-
-
-def allowed_networks(definition: ServiceDefinition) -> tuple[str, ...]:
-    """Return the addresses the service may talk with: its own host, and others only if it listens to them."""
-    wanted = read_variables(definition.settings_file).get(NETWORK_VARIABLE, "")
-    if wanted:
-        networks = wanted.replace(",", " ").split()
+    """Return the generation whose interpreter the process runs. One that is just being executed has no command
+    line yet, for a few microseconds."""
+    for _ in range(50):
         try:
-            return ("localhost", *(str(ipaddress.ip_network(network, strict=False)) for network in networks))
-        except ValueError as error:
-            raise ServiceError(f"{NETWORK_VARIABLE} in {definition.settings_file}: {error}") from error
-    try:
-        loopback = ipaddress.ip_address(definition.host).is_loopback
-    except ValueError:
-        loopback = definition.host == "localhost"
-    return ("localhost",) if loopback else ("localhost", *PRIVATE_NETWORKS)
-
-
-def quoted(text: str) -> str:
-    """Return `text` as one word of a unit file: specifiers, variables and quotes are taken literally."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
-
-
-def unit_text(definition: ServiceDefinition, networks: Sequence[str]) -> str:
-    """Return the unit file. ExecStart names the generation itself, so the unit follows the pointer only
-    when the installer writes it anew."""
-    command = " ".join(quoted(word).replace("$", "$$") for word in definition.command)
-    environment = "\n".join(
-        f"Environment={quoted(f'{k}={v}')}" for k, v in sorted(definition.environment.items())
-    )
-    raw_data = str(definition.data).replace("%", "%%")
-    raw_settings = str(definition.settings_file).replace("%", "%%")
-    user = f"User={definition.user}\nGroup={definition.user}\n" if definition.user else ""
-    return f"""\
-# Written by the RAGTrace installer from current.json; changes here are replaced by the next installation.
-# Local changes belong into a drop-in: systemctl edit {definition.name}
-[Unit]
-Description=RAGTrace ({definition.generation})
-After=network.target
-StartLimitIntervalSec=120
-StartLimitBurst=5
-
-[Service]
-Type=simple
-{user}ExecStart={command}
-WorkingDirectory={raw_data}
-{environment}
-EnvironmentFile=-{raw_settings}
-Restart=on-failure
-RestartSec=2
-TimeoutStopSec=30
-UMask=0027
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-ReadWritePaths={quoted(str(definition.data))}
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-LockPersonality=yes
-RemoveIPC=yes
-CapabilityBoundingSet=
-AmbientCapabilities=
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-IPAddressDeny=any
-IPAddressAllow={" ".join(networks)}
-
-[Install]
-WantedBy=multi-user.target
-"""
+            words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+            if words[0]:
+                return Path(os.fsdecode(words[0])).relative_to(home / "generations").parts[0]
+        except (OSError, ValueError, IndexError):
+            return ""
+        time.sleep(0.01)
+    return ""
