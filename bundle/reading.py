@@ -35,6 +35,64 @@ def admit(
     verify.check_policy(signed.manifest, now, anchors)
 
 
+class Head:
+    """What an archive begins with - manifest, signatures, trust records - read with caps, nothing believed yet.
+
+    `pending` is the first member behind it.
+    """
+
+    def __init__(self, archive: TarReader) -> None:
+        """Read it.
+
+        Raises:
+            IntegrityError: it does not begin with a manifest, or something in it is over its size.
+            SignatureError: unsigned.
+        """
+        self._archive = archive
+        self.pending: Optional[Member] = None
+        self.records: Dict[str, bytes] = {}
+        self.top, self.metadata = self._head()
+        self.signatures = tuple(self.metadata[name] for name in layout.SIGNATURES if name in self.metadata)
+        self.manifest_bytes = self.metadata[layout.MANIFEST]
+        if any(name in self.metadata for name in layout.SIGNATURES[len(self.signatures) :]):
+            raise archive.refusal("its signatures are not numbered without a gap")
+        if not self.signatures:
+            raise SignatureError(
+                Text("서명되지 않은 번들입니다", "the bundle is not signed"),
+                where=layout.SIGNATURE,
+                hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
+            )
+        self._read_records()
+
+    def _read_records(self) -> None:
+        """Take in the trust records: they come before every other file, because they say who may have signed."""
+        folder = f"{self.top}/{layout.TRUST}/"
+        most = limits.TRUST_RECORDS * (1 + len(layout.SIGNATURES))
+        while self.pending is not None and self.pending.name.startswith(folder):
+            name = self.pending.name[len(folder) :]
+            if name in self.records or "/" in name or len(self.records) == most:
+                raise self._archive.refusal(f"{self.pending.name!r} comes twice, or is no trust record")
+            cap = limits.TRUST_RECORD_BYTES if name.endswith(".json") else limits.SIGNATURE_BYTES
+            self.records[name] = self._archive.content(cap)
+            self.pending = self._archive.next()
+
+    def _head(self) -> Tuple[str, Dict[str, bytes]]:
+        first = self._archive.next()
+        top, _, inner = first.name.partition("/") if first is not None else ("", "", "")
+        if inner != layout.MANIFEST or names.problem_with(top) is not None:
+            raise self._archive.refusal("it does not begin with the manifest of a bundle")
+        found = {inner: self._archive.content(limits.MANIFEST_BYTES)}
+        caps = dict.fromkeys(layout.SIGNATURES, limits.SIGNATURE_BYTES)
+        caps.update({layout.DELTA: limits.MANIFEST_BYTES, layout.CHECKSUMS: limits.MANIFEST_BYTES})
+        while True:
+            member = self._archive.next()
+            inner = member.name[len(top) + 1 :] if member is not None else ""
+            if member is None or inner not in caps or inner in found or member.name != f"{top}/{inner}":
+                self.pending = member
+                return top, found
+            found[inner] = self._archive.content(caps[inner])
+
+
 class BundleReader:
     """A bundle as it comes out of an archive; `missing` is what a delta leaves to its base."""
 
@@ -42,25 +100,15 @@ class BundleReader:
         """Read the head of the archive and verify its signature; the policy is the caller's (`admit`).
 
         Raises:
-            IntegrityError: it does not begin with a manifest, or the manifest is refused.
+            IntegrityError: it does not begin with a manifest, or the manifest or a trust record is refused.
             SignatureError: unsigned, a broken signature, or by nobody among the anchors.
         """
         self._archive = archive
-        self._pending: Optional[Member] = None
-        self._records: Dict[str, bytes] = {}
-        self.top, self.metadata = self._head()
-        signatures = tuple(self.metadata[name] for name in layout.SIGNATURES if name in self.metadata)
-        data = self.metadata[layout.MANIFEST]
-        if any(name in self.metadata for name in layout.SIGNATURES[len(signatures) :]):
-            raise archive.refusal("its signatures are not numbered without a gap")
-        if not signatures:
-            raise SignatureError(
-                Text("서명되지 않은 번들입니다", "the bundle is not signed"),
-                where=layout.SIGNATURE,
-                hint=Text("서명된 번들을 다시 받으십시오", "get the signed bundle again"),
-            )
-        self._read_records()
-        self.signed = verify.judge(data, signatures, trustrecords.gather(self._records), anchors, now)
+        head = Head(archive)
+        self.top, self.metadata, self._records = head.top, head.metadata, head.records
+        self._pending = head.pending
+        data, signatures = head.manifest_bytes, head.signatures
+        self.signed = verify.judge(data, signatures, trustrecords.gather(head.records), anchors, now)
         self.digest = manifest_digest(data)
         derived = checksums.bundle_checksums(self.signed.manifest, data, signatures[0])
         if self.metadata.setdefault(layout.CHECKSUMS, derived) != derived:
@@ -114,31 +162,3 @@ class BundleReader:
             yield piece
         if digest.hexdigest() != entry.sha256:
             raise self._archive.refusal(f"{entry.path}: other bytes than declared")
-
-    def _read_records(self) -> None:
-        """Take in the trust records: they come before every other file, because they say who may have signed."""
-        folder = f"{self.top}/{layout.TRUST}/"
-        most = limits.TRUST_RECORDS * (1 + len(layout.SIGNATURES))
-        while self._pending is not None and self._pending.name.startswith(folder):
-            name = self._pending.name[len(folder) :]
-            if name in self._records or "/" in name or len(self._records) == most:
-                raise self._archive.refusal(f"{self._pending.name!r} comes twice, or is no trust record")
-            cap = limits.TRUST_RECORD_BYTES if name.endswith(".json") else limits.SIGNATURE_BYTES
-            self._records[name] = self._archive.content(cap)
-            self._pending = self._archive.next()
-
-    def _head(self) -> Tuple[str, Dict[str, bytes]]:
-        first = self._archive.next()
-        top, _, inner = first.name.partition("/") if first is not None else ("", "", "")
-        if inner != layout.MANIFEST or names.problem_with(top) is not None:
-            raise self._archive.refusal("it does not begin with the manifest of a bundle")
-        found = {inner: self._archive.content(limits.MANIFEST_BYTES)}
-        caps = dict.fromkeys(layout.SIGNATURES, limits.SIGNATURE_BYTES)
-        caps.update({layout.DELTA: limits.MANIFEST_BYTES, layout.CHECKSUMS: limits.MANIFEST_BYTES})
-        while True:
-            member = self._archive.next()
-            inner = member.name[len(top) + 1 :] if member is not None else ""
-            if member is None or inner not in caps or inner in found or member.name != f"{top}/{inner}":
-                self._pending = member
-                return top, found
-            found[inner] = self._archive.content(caps[inner])
