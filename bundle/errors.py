@@ -16,6 +16,8 @@ class RagTraceError(Exception):
 
     reference: ClassVar[str] = "RT-000"
     exit_code: ClassVar[int] = 70
+    # Whether the audit log tells of it already.
+    audited = False
 
     def __init__(
         self,

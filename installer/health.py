@@ -26,12 +26,13 @@ ANSWER_BYTES = 1024 * 1024
 
 
 class Sick(Exception):
-    """The service is not well; `reason` says why, `log` the last lines it wrote."""
+    """The service is not well; `reason` says why, `log` the last lines it wrote, `kept` where logs were put."""
 
     def __init__(self, reason: Text, log: str = "") -> None:
         super().__init__(reason.en)
         self.reason = reason
         self.log = log
+        self.kept: tuple[Path, ...] = ()
 
 
 def wait_until_healthy(
@@ -152,18 +153,6 @@ def validate(prefix: Prefix, definition: ServiceDefinition) -> Optional[Text]:
             f"검증기 경고 (종료 코드 {status}, {log})", f"validator warnings (exit status {status}, {log})"
         )
     return None
-
-
-def keep_log(prefix: Prefix, generation: str, sick: Sick) -> Optional[Path]:
-    """Write why a release was not accepted below `data/logs`, and return where; None where that fails too."""
-    path = prefix.logs / f"failed-{generation}.log"
-    try:
-        with open_log(path) as stream:
-            text = f"{sick.reason.en}\n{sick.reason.ko}\n\n{sick.log}\n"
-            stream.write(text.encode("utf-8", "replace"))
-    except OSError:
-        return None
-    return path
 
 
 def describe(error: BaseException) -> Text:

@@ -6,13 +6,27 @@ import os
 from pathlib import Path
 from typing import Iterator
 
-from . import receipt, sealed
+from bundle import chainlog
+
+from . import receipt, sealed, snapshot, store
+from .generations import used_digests
 from .paths import Prefix
 from .state import complete_generations
 
-_TOP = {"current.json", "current", "generations", "store", "data", "config", "trust", "state"}
-_STATE = {"lock", "journal.jsonl", "audit.jsonl", "reserve.bin", "service.json", "service.lock"}
-_TRUST = {"allowed_signers", "accepted.json"}
+TOP = {"current.json", "current", "current.txt", "generations", "store", "data", "snapshots", "config", "trust", "state"}
+STATE = {
+    "lock",
+    "journal.jsonl",
+    "audit.jsonl",
+    "reserve.bin",
+    "service.json",
+    "service.lock",
+    "task.xml",
+    "recovery.json",
+    "uninstall.json",
+    "incoming.json",
+}
+TRUST = {"allowed_signers", "accepted.json", "records.json"}
 
 
 def undeclared(prefix: Prefix) -> list[str]:
@@ -23,11 +37,13 @@ def undeclared(prefix: Prefix) -> list[str]:
 
 def _undeclared(prefix: Prefix) -> Iterator[str]:
     root = prefix.root
-    yield from _others(root, root, _TOP)
-    yield from _others(root, prefix.state, _STATE)
-    yield from _others(root, prefix.trust, _TRUST)
+    yield from _others(root, root, TOP)
+    audit = {name for name in names(prefix.state) if chainlog.owns(name)}
+    yield from _others(root, prefix.state, STATE | audit)
+    yield from _others(root, prefix.trust, TRUST)
     yield from _others(root, prefix.generations, set(complete_generations(prefix)))
-    used: set[str] = set()
+    yield from _others(root, prefix.snapshots, {one.name for one in snapshot.kept(prefix)})
+    used = used_digests(prefix) | store.pending(prefix)
     for name in complete_generations(prefix):
         folder = prefix.generation(name)
         try:
@@ -36,21 +52,21 @@ def _undeclared(prefix: Prefix) -> Iterator[str]:
             yield f"generations/{name}/{receipt.NAME}"
             continue
         paths = {entry.path for entry in known.entries}
-        used.update(entry.sha256 for entry in known.entries if entry.path.startswith("models/"))
         for path, _, _ in receipt.walk(folder):
             if path not in paths and path != receipt.NAME:
                 yield f"generations/{name}/{path}"
-    for folder_name in _names(prefix.store):
+    for folder_name in names(prefix.store):
         yield from _others(root, prefix.store / folder_name, used)
 
 
 def _others(root: Path, folder: Path, known: set[str]) -> Iterator[str]:
-    for name in _names(folder):
+    for name in names(folder):
         if name not in known:
             yield (folder / name).relative_to(root).as_posix()
 
 
-def _names(folder: Path) -> list[str]:
+def names(folder: Path) -> list[str]:
+    """Return the names in a folder; none where it is missing or may not be read."""
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError, PermissionError):

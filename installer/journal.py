@@ -1,6 +1,8 @@
 """`state/journal.jsonl`: what a run began and ended. Advice for people and for a quicker recovery.
 
-Recovery never depends on it: a line that is torn or garbage is passed over.
+The file is a region of fixed size, filled with line ends when it is made and overwritten in place: noting something
+takes no new block, so it works on a full disk too. Recovery never depends on it: a line that is torn or garbage is
+passed over.
 """
 
 from __future__ import annotations
@@ -11,11 +13,15 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
-# The journal of finished runs is of no use; past this size a run starts it anew.
-ROTATE_BYTES = 256 * 1024
+from bundle.atomic import fsync_directory
+
+# A run notes some twenty lines of two hundred bytes; the runs before it are kept for people as long as they fit.
+REGION_BYTES = 128 * 1024
+ROOM_BYTES = 32 * 1024
+_PADDING = b"\n"
 
 
-def read_lines(path: Path, limit: int = 4 * ROTATE_BYTES) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path, limit: int = 1024 * 1024) -> Iterator[dict[str, Any]]:
     """Yield the records of a journal that can be read, oldest first; the last `limit` bytes are looked at."""
     try:
         with open(path, "rb") as stream:
@@ -23,7 +29,7 @@ def read_lines(path: Path, limit: int = 4 * ROTATE_BYTES) -> Iterator[dict[str, 
             data = stream.read(limit)
     except FileNotFoundError:
         return
-    for line in data.splitlines():
+    for line in data.rstrip(_PADDING).splitlines():
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -32,16 +38,60 @@ def read_lines(path: Path, limit: int = 4 * ROTATE_BYTES) -> Iterator[dict[str, 
             yield record
 
 
-def append_line(path: Path, record: dict[str, Any], mode: int = 0o644) -> None:
-    """Add one record durably. What a torn earlier line left is closed by a line end first."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, mode)
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o640)
+
+
+def _put(descriptor: int, data: bytes, offset: int) -> None:
+    """Write in place, durably."""
+    if hasattr(os, "pwrite"):
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+    else:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        os.write(descriptor, data)
+    os.fsync(descriptor)
+
+
+def _used(descriptor: int) -> tuple[int, int]:
+    """Return where the padding begins and where the file ends."""
+    size = os.fstat(descriptor).st_size
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    data = b""
+    while len(data) < size:
+        piece = os.read(descriptor, size - len(data))
+        if not piece:
+            break
+        data += piece
+    return len(data.rstrip(_PADDING)), size
+
+
+def _clear(path: Path) -> None:
+    """Make the region, or make it anew where it has no room left; an existing one is overwritten in place."""
+    descriptor = _open(path)
     try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        line = json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8")
-        os.write(descriptor, (b"\n" if torn else b"") + line + b"\n")
-        os.fsync(descriptor)
+        used, size = _used(descriptor)
+        if size == REGION_BYTES and size - used >= ROOM_BYTES:
+            return
+        _put(descriptor, _PADDING * REGION_BYTES, 0)
+        if size > REGION_BYTES:
+            os.ftruncate(descriptor, REGION_BYTES)
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    fsync_directory(path.parent)
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one record durably, after a line end of its own: what a torn earlier line left stands alone."""
+    line = json.dumps(record, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
+    descriptor = _open(path)
+    try:
+        used, _ = _used(descriptor)
+        _put(descriptor, (b"\n" if used else b"") + line + b"\n", used)
     finally:
         os.close(descriptor)
 
@@ -55,10 +105,9 @@ class Journal:
         self.failure: Optional[OSError] = None
 
     def begin(self, **facts: object) -> None:
-        """Note that the run begins to change things; a long journal is started anew."""
+        """Note that the run begins to change things, and make sure that there is room for the rest."""
         try:
-            if self.path.exists() and self.path.stat().st_size > ROTATE_BYTES:
-                os.truncate(self.path, 0)
+            _clear(self.path)
         except OSError as error:
             self.failure = error
         self.note("begin", **facts)

@@ -31,6 +31,11 @@ class Prefix:
         return self.root / "current"
 
     @property
+    def link_note(self) -> Path:
+        """The same where there are no links for everybody (Windows): a file that names the folder."""
+        return self.root / "current.txt"
+
+    @property
     def generations(self) -> Path:
         """Releases, each built once and never edited."""
         return self.root / "generations"
@@ -49,6 +54,16 @@ class Prefix:
     def data(self) -> Path:
         """What the service owns: documents, indexes, databases, logs."""
         return self.root / "data"
+
+    @property
+    def snapshots(self) -> Path:
+        """States of `data` that kept releases used, taken before a release changed their format."""
+        return self.root / "snapshots"
+
+    @property
+    def data_note(self) -> Path:
+        """How far a change of the data's format got; gone once it has ended."""
+        return self.state / "data.json"
 
     @property
     def logs(self) -> Path:
@@ -74,6 +89,12 @@ class Prefix:
     def allowed_signers(self) -> Path:
         """Signers an earlier installation verified."""
         return self.trust / "allowed_signers"
+
+    @property
+    def records(self) -> Path:
+        """The chain of trust records: where there is one, it says who is trusted, and `allowed_signers` is
+        derived from it."""
+        return self.trust / "records.json"
 
     @property
     def accepted(self) -> Path:
@@ -129,6 +150,11 @@ class Prefix:
     def uninstalling(self) -> Path:
         """Says that an uninstall has begun; with no pointer left beside it, that it has to be finished."""
         return self.state / "uninstall.json"
+
+    @property
+    def task(self) -> Path:
+        """What is registered with the Task Scheduler (service manager `windows`)."""
+        return self.state / "task.xml"
 
     def generation(self, name: str) -> Path:
         """Return a release's folder.

@@ -9,12 +9,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
+from bundle import chainlog
 from bundle.errors import RagTraceError, RecoveryNeededError
 from bundle.text import Text
 
-from . import accepted, activation, journal, pointer, receipt, reserve, sealed, settings
+from . import (
+    accepted,
+    activation,
+    audit,
+    breaker,
+    journal,
+    pointer,
+    receipt,
+    removal,
+    reserve,
+    sealed,
+    settings,
+    snapshot,
+    store,
+)
 from .filesystem import remove_file, remove_tree
 from .generations import discard
 from .health import Sick, describe, wait_until_healthy
@@ -35,7 +50,13 @@ class Recovered:
 
 
 def recover(
-    prefix: Prefix, command: str, *, serve: bool = True, host: Optional[ServiceHost] = None
+    prefix: Prefix,
+    command: str,
+    *,
+    serve: bool = True,
+    host: Optional[ServiceHost] = None,
+    deliberate: bool = False,
+    go_on: str = "",
 ) -> Recovered:
     """Bring an installation to a consistent state, using the reserve where the disk is full.
 
@@ -44,17 +65,21 @@ def recover(
         command: what to run again where this fails.
         serve: also start the service where it should run and does not.
         host: the service host to use instead of the one the settings name.
+        deliberate: a person asked for another attempt, however many have failed.
+        go_on: the command that asks for one.
 
     Raises:
-        RecoveryNeededError: it could not be done; the hint holds `command`.
+        RecoveryNeededError: it could not be done, or failed so often that it is not tried again; the hint holds
+            the command.
     """
+    tries = _Tries(prefix, command, serve, deliberate, go_on or command)
     try:
-        return _recover(prefix, serve, host)
+        return _recover(prefix, tries, host)
     except (OSError, ServiceError) as first:
         try:
             if reserve.is_full(first):
                 reserve.release(prefix)
-                return _recover(prefix, serve, host)
+                return _recover(prefix, tries, host)
             raise
         except (OSError, ServiceError) as error:
             raise _stuck(error, command) from error
@@ -73,14 +98,74 @@ def _stuck(error: Exception, command: str) -> RagTraceError:
     )
 
 
-def _recover(prefix: Prefix, serve: bool, given: Optional[ServiceHost]) -> Recovered:
+class _Tries:
+    """Counts this recovery among those that failed, unless it comes to its end.
+
+    Where the service is not to be started, nothing here can go round in circles: then nothing is counted.
+    """
+
+    def __init__(self, prefix: Prefix, command: str, serve: bool, deliberate: bool, go_on: str) -> None:
+        self.prefix = prefix
+        self.command = command
+        self.serve = serve
+        self.go_on = go_on
+        self.begun = False
+        self.failed = False
+        self.deliberate = deliberate
+
+    def begin(self) -> None:
+        """Count, durably, before anything is switched or started.
+
+        Raises:
+            RecoveryNeededError: the same command failed so often in a row that it is not tried again.
+        """
+        if self.begun or not self.serve:
+            return
+        attempts = breaker.read(self.prefix)
+        if attempts.exhausted:
+            if not self.deliberate and attempts.made_by(self.command):
+                raise self._given_up(attempts.count)
+            breaker.reset(self.prefix)
+        breaker.count(self.prefix, self.command)
+        self.begun = True
+
+    def end(self) -> None:
+        """Forget earlier failures, unless the service could not be brought up again."""
+        if self.deliberate or (self.serve and not self.failed):
+            breaker.reset(self.prefix)
+
+    def _given_up(self, count: int) -> RecoveryNeededError:
+        return RecoveryNeededError(
+            Text(
+                f"복구가 연달아 {count}번 실패하여 더 시도하지 않습니다",
+                f"recovery failed {count} times in a row and is not tried again",
+            ),
+            where=str(self.prefix.root),
+            state=Text(
+                "현재 릴리스는 바꾸지 않았고, 서비스도 시작하지 않았습니다",
+                "the active release was not changed and the service not started",
+            ),
+            hint=Text(
+                f"원인(data/logs)을 없앤 뒤 실행: {self.go_on} (또는 --rollback, --repair, 다른 번들 설치)",
+                f"remove the cause (see data/logs), then run: {self.go_on} (or --rollback, --repair, or install another bundle)",
+            ),
+        )
+
+
+def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Recovered:
+    ended = removal.resume(prefix)
     state = read_state(prefix)
     begun = journal.unfinished(prefix.journal)
-    actions = list(_sweep(prefix))
+    actions = [*ended, *_sweep(prefix)]
     chosen = choose(prefix, state, deep=begun is not None or state.pointer_damaged)
     if chosen != state.pointer or state.pointer_damaged:
+        tries.begin()
         pointer.write(prefix, chosen)
         actions.append(_pointed(chosen))
+    # Data go back with the pointer, while the settings are still those that whatever runs was started with.
+    found = settings.read(prefix)
+    running = given or activation.host_for(found)
+    actions += snapshot.recover(prefix, chosen, lambda: activation.stop(prefix, found, running))
     if restore_settings(prefix, state.accepted.transaction):
         actions.append(Text("이전 설정을 되돌렸습니다", "put the earlier settings back"))
     for name in generation_names(prefix):
@@ -94,11 +179,31 @@ def _recover(prefix: Prefix, serve: bool, given: Optional[ServiceHost]) -> Recov
         activation.derive(prefix, chosen, current, host)
     else:
         activation.derive_link(prefix, chosen)
-    if serve:
-        actions += _serve(prefix, chosen, current, host)
-    if actions or begun is not None:
-        journal.Journal(prefix.journal, "recover").note("recovered", actions=[text.en for text in actions])
-    return Recovered(bool(actions) or begun is not None, tuple(actions))
+    if tries.serve:
+        actions += _serve(prefix, chosen, current, host, tries)
+    tries.end()
+    needed = bool(actions) or begun is not None
+    if needed:
+        _record(prefix, state, begun, actions)
+    return Recovered(needed, tuple(actions))
+
+
+def _record(
+    prefix: Prefix, state: InstallationState, begun: Optional[dict[str, Any]], actions: Sequence[Text]
+) -> None:
+    """Note in audit log and journal what was done, and which run had not noted its end; trouble here must not
+    undo a recovery."""
+    facts: dict[str, object] = {"actions": [text.en for text in actions]}
+    if begun is not None:
+        kept = ("operation", "from", "to", "version", "manifest", "transaction")
+        facts["unfinished"] = {name: str(begun[name]) for name in kept if name in begun}
+        facts["committed"] = begun.get("transaction") == state.accepted.transaction
+    try:
+        if prefix.state.is_dir():
+            audit.record(prefix, "recover", "ok", **facts)
+    except OSError as error:
+        facts["unaudited"] = repr(error)
+    journal.Journal(prefix.journal, "recover").note("recovered", **facts)
 
 
 def _pointed(chosen: Optional[Pointer]) -> Text:
@@ -108,21 +213,27 @@ def _pointed(chosen: Optional[Pointer]) -> Text:
 
 
 def _serve(
-    prefix: Prefix, chosen: Optional[Pointer], current: Optional[settings.ServiceSettings], host: ServiceHost
+    prefix: Prefix,
+    chosen: Optional[Pointer],
+    current: Optional[settings.ServiceSettings],
+    host: ServiceHost,
+    tries: _Tries,
 ) -> list[Text]:
-    """Make the running process agree with the pointer."""
+    """Make the running process agree with the pointer; a service that does not come up counts as a failure."""
     status = activation.observed(prefix, current, host)
     if current is None or chosen is None or (status.running and status.generation == chosen.generation):
         return []
     definition = define(prefix, chosen.generation, current)
     if definition is None or not (current.enabled or status.running) or current.manager == "none":
         return []
+    tries.begin()
     if status.running:
         activation.stop(prefix, current, host)
     host.start(definition)
     try:
         wait_until_healthy(definition, host)
     except Sick as sick:
+        tries.failed = True
         ko, en = sick.reason
         return [
             Text(
@@ -135,9 +246,13 @@ def _serve(
 
 def _sweep(prefix: Prefix) -> Iterator[Text]:
     """Remove what a killed run left: the scratch folder and half-written state files."""
+    if chainlog.sweep(prefix.state):
+        yield Text("쓰다 만 감사 상태 파일 제거", "removed a half-written state file of the audit log")
     if prefix.scratch.exists():
         remove_tree(prefix.scratch)
         yield Text("임시 폴더 제거", "removed the scratch folder")
+    for path in store.sweep(prefix):
+        yield Text(f"쓰다 만 파일 제거: {path.name}", f"removed a half-written file: {path.name}")
     for folder in (prefix.root, prefix.state, prefix.trust, prefix.config):
         for path in leftovers(folder):
             remove_file(path)
@@ -149,7 +264,9 @@ def leftovers(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith(".new")
+        path
+        for path in folder.iterdir()
+        if path.name.startswith(".") and path.name.endswith(".new") and not chainlog.owns(path.name[1:-4])
     )
 
 
@@ -157,14 +274,18 @@ def choose(prefix: Prefix, state: InstallationState, deep: bool) -> Optional[Poi
     """Decide which release is the active one; change nothing.
 
     The first candidate that is complete counts; with `deep` it must also match its receipt byte for byte.
-    Where none matches, the pointer stays as it is (a damaged release that runs is better than none), unless
-    what it names is not even complete.
+    Where none matches, the pointer stays as it is: a damaged release that runs is better than none, and can be
+    repaired. It goes where there is not even a folder.
     """
     candidates = list(_candidates(prefix, state))
     for candidate in candidates:
         if sound(prefix, candidate.generation, deep):
             return _with_existing(candidate, state)
-    return _with_existing(candidates[0], state) if candidates else None
+    if candidates:
+        return _with_existing(candidates[0], state)
+    # A release without its receipt, and none beside it: a repair can make it again from what the pointer says.
+    pointed = state.pointer
+    return pointed if pointed is not None and prefix.generation(pointed.generation).is_dir() else None
 
 
 def _candidates(prefix: Prefix, state: InstallationState) -> Iterator[Pointer]:

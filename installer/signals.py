@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal become one exception; while things are put back they wait."""
+"""Ctrl-C, SIGTERM and a closed terminal become one exception, once; while things are put back they wait."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from types import FrameType
 from typing import Iterator, Optional
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# Whether signals are turned into `Stopped` at all, and whether one has been already.
+_state = {"listening": False, "told": False}
 
 
 class Stopped(BaseException):
@@ -15,7 +17,11 @@ class Stopped(BaseException):
 
 
 def _raise(number: int, frame: Optional[FrameType]) -> None:
-    raise Stopped(signal.Signals(number).name)
+    """Raise, but once: a second Ctrl-C, or the SIGTERM that follows a SIGHUP, must not hit the few lines between
+    the first one's exception and the undoing."""
+    if not _state["told"]:
+        _state["told"] = True
+        raise Stopped(signal.Signals(number).name)
 
 
 def _nothing(number: int, frame: Optional[FrameType]) -> None:
@@ -32,9 +38,11 @@ def _numbers() -> list[signal.Signals]:
 def listening() -> Iterator[None]:
     """Turn the signals into `Stopped` for the duration."""
     before = {number: signal.signal(number, _raise) for number in _numbers()}
+    _state.update(listening=True, told=False)
     try:
         yield
     finally:
+        _state.update(listening=False)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -48,3 +56,11 @@ def shielded() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def settle() -> None:
+    """Ignore the signals from now on, up to the end of `listening`: what was begun is done, and whoever is told
+    "interrupted, nothing was changed" now would be told something wrong."""
+    if _state["listening"]:
+        for number in _numbers():
+            signal.signal(number, _nothing)

@@ -20,7 +20,7 @@ from .hosts.interface import ServiceError
 from .journal import Journal
 from .plan import PlannedStep
 from .reserve import is_full
-from .signals import Stopped, shielded
+from .signals import Stopped, settle, shielded
 
 
 class Step(Protocol):
@@ -64,6 +64,7 @@ def run(
             journal.note("step", step=plan.name)
             begun.append((plan, step))
             step.apply()
+        settle()
     except BaseException as cause:
         with shielded():
             if is_full(cause):
@@ -115,7 +116,7 @@ def translate(cause: BaseException, restored: Optional[Text]) -> RagTraceError:
         )
     if isinstance(cause, Sick):
         details = [Text(line, line) for line in cause.log.splitlines()[-10:]]
-        return UnhealthyError(cause.reason, details=details, state=restored, hint=_look())
+        return UnhealthyError(cause.reason, details=details, state=restored, hint=_look(cause))
     if isinstance(cause, RagTraceError):
         cause.state = cause.state or restored
         return cause
@@ -137,8 +138,11 @@ def translate(cause: BaseException, restored: Optional[Text]) -> RagTraceError:
     )
 
 
-def _look() -> Text:
-    return Text("data/logs의 로그를 확인하십시오", "see the logs in data/logs")
+def _look(sick: Sick) -> Text:
+    kept = ", ".join(str(path) for path in sick.kept)
+    if not kept:
+        return Text("data/logs의 로그를 확인하십시오", "see the logs in data/logs")
+    return Text(f"보관한 로그를 확인하십시오: {kept}", f"see the logs that were kept: {kept}")
 
 
 def _again() -> Text:

@@ -27,7 +27,7 @@ def control(prefix: Prefix, start: bool, console: Console) -> Done:
     """
     require_installation(prefix)
     begun = time.monotonic()
-    with opened(prefix, console, serve=False):
+    with opened(prefix, console, serve=False, action="start" if start else "stop"):
         state = read_state(prefix)
         if state.pointer is None or state.service is None:
             raise UsageProblem(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bundle.text import Text
 
-from .. import activation, pointer
-from ..health import Sick, keep_log, validate, wait_until_healthy
+from .. import activation, logs, pointer
+from ..health import Sick, validate, wait_until_healthy
 from ..pointer import Pointer
 from ..provision import Provision
 from ..service import define
@@ -18,9 +20,12 @@ class Standby(ContextStep):
     was_running = False
 
     def apply(self) -> None:
-        """Look, change nothing."""
-        status = activation.observed(self.prefix, self.context.before, self.context.old_host)
+        """Look, change nothing. What the service wrote last is remembered: it explains a release that fails."""
+        before, host = self.context.before, self.context.old_host
+        status = activation.observed(self.prefix, before, host)
         self.was_running = status.running
+        if before is not None and status.running:
+            self.context.earlier_log = host.logs(activation.shell(self.prefix, before), logs.LINES)
 
     def undo(self) -> None:
         """Derive everything from the pointer as it was, start the service if it ran, wait until it answers."""
@@ -125,9 +130,22 @@ class WaitHealthy(ContextStep):
             self.context.healthy_after_s = wait_until_healthy(definition, self.context.host)
             warning = validate(self.prefix, definition) if self.context.bundle is not None else None
         except Sick as sick:
-            kept = keep_log(self.prefix, self.plan.generation, sick)
-            if kept is not None:
-                self.context.console.note(Text(f"로그: {kept}", f"log: {kept}"))
+            sick.kept = self._keep_logs(sick)
+            for path in sick.kept:
+                self.context.console.note(Text(f"로그: {path}", f"log: {path}"))
             raise
         if warning is not None:
             self.context.console.warn(warning)
+
+    def _keep_logs(self, sick: Sick) -> tuple[Path, ...]:
+        """Keep both logs: that of the release that failed, and what the earlier one wrote before it had to stop."""
+        definition = self.context.definition()
+        written = self.context.host.logs(definition, logs.LINES) if definition is not None else ""
+        reason = f"{sick.reason.en}\n{sick.reason.ko}\n"
+        told = sick.log if written in sick.log else f"{sick.log}\n\n{written}"
+        kept = [logs.keep(self.prefix, "failed", self.plan.generation, f"{reason}\n{told}\n")]
+        if self.plan.base is not None and self.context.earlier_log:
+            kept.append(
+                logs.keep(self.prefix, "before", self.plan.base.generation, self.context.earlier_log + "\n")
+            )
+        return tuple(path for path in kept if path is not None)

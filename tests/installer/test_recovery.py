@@ -9,14 +9,29 @@ from pathlib import Path
 import pytest
 
 from bundle.errors import RecoveryNeededError
-from installer import accepted, journal, pointer, receipt, reserve, settings
+from bundle.manifest import Manifest, Project, ServiceSpec, Target
+from installer import (
+    accepted,
+    activation,
+    audit,
+    breaker,
+    inventory,
+    journal,
+    pointer,
+    receipt,
+    reserve,
+    settings,
+)
 from installer.accepted import Accepted
+from installer.hosts.interface import ServiceDefinition
 from installer.paths import Prefix, generation_name
 from installer.pointer import Pointer
 from installer.provision import Provision, restore_settings, undo_note
 from installer.recovery import choose, recover
 from installer.settings import ServiceSettings
 from installer.state import read_state
+from installer.testing import MemoryHost
+from tests.support.bundles import free_port
 
 ONE, TWO, THREE = (generation_name(n, f"{n:02x}" * 32) for n in (1, 2, 3))
 NAMES = {1: ONE, 2: TWO, 3: THREE}
@@ -188,6 +203,164 @@ def test_a_recovery_that_cannot_be_done_is_14_with_the_command(
     assert raised.value.exit_code == 14
     assert raised.value.hint is not None
     assert "install.py --again" in raised.value.hint.en
+
+
+class Ended(BaseException):
+    """Stands for SIGKILL: nothing catches it, nothing is put back."""
+
+
+class Crashing(MemoryHost):
+    """A service manager whose service ends as soon as it was started."""
+
+    def start(self, definition: ServiceDefinition) -> None:
+        super().start(definition)
+        self.running.clear()
+
+
+class Fragile(Crashing):
+    """A service manager with which the machine goes down whenever the service starts."""
+
+    def start(self, definition: ServiceDefinition) -> None:
+        super().start(definition)
+        raise Ended
+
+
+def serving(tmp_path: Path) -> Prefix:
+    """Return an installation with two accepted releases whose service should run and does not."""
+    prefix = place(tmp_path)
+    for number in NAMES:
+        (prefix.generation(NAMES[number]) / "tools").mkdir()
+        manifest = replace(small_manifest(), sequence=number)
+        (prefix.generation(NAMES[number]) / "tools" / "MANIFEST.json").write_bytes(manifest.to_bytes())
+        receipt_again(prefix, number)
+    point(prefix, 2, 1)
+    accept(prefix, 1, 2)
+    settings.write(prefix, ServiceSettings("process", "ragtrace", "", "127.0.0.1", free_port(), True))
+    return prefix
+
+
+def receipt_again(prefix: Prefix, number: int) -> None:
+    folder = prefix.generation(NAMES[number])
+    (folder / receipt.NAME).unlink()
+    entries = tuple(receipt.take(folder))
+    receipt.write(
+        folder, receipt.Receipt(NAMES[number], f"{number:02x}" * 32, number, f"{number}.0", "now", entries)
+    )
+
+
+def small_manifest() -> Manifest:
+    return Manifest(
+        product="ragtrace-enterprise", version="1.0", profile="starter", sequence=1,
+        created="2026-11-20T00:00:00Z", expires=None,
+        target=Target("linux-x86_64", "linux", "x86_64", "glibc", "2.17", ("3.11",)),
+        project=Project("ragtrace", "1.0"),
+        service=ServiceSpec("ragtrace", ("serve",), "127.0.0.1", 8400, "/readyz", 1),
+        memory_mb=16, installed_bytes=1, packages=(), files=(),
+    )  # fmt: skip
+
+
+def test_after_three_recoveries_that_never_came_back_the_same_command_does_not_try_again(
+    tmp_path: Path,
+) -> None:
+    prefix, host = serving(tmp_path), Fragile()
+    for count in range(1, breaker.ATTEMPTS + 1):
+        with pytest.raises(Ended):
+            recover(prefix, "install.py v2", host=host)
+        assert breaker.read(prefix).count == count
+    calls, pointed = list(host.calls), active(prefix)
+    with pytest.raises(RecoveryNeededError) as raised:
+        recover(prefix, "install.py v2", host=host, go_on="install.py --start")
+    assert raised.value.exit_code == 14
+    assert raised.value.hint is not None
+    assert "install.py --start" in raised.value.hint.en
+    assert (host.calls.count("start"), active(prefix)) == (calls.count("start"), pointed)
+
+
+@pytest.mark.parametrize(("command", "deliberate"), (("install.py v2", True), ("install.py v3", False)))
+def test_a_new_decision_of_the_operator_closes_the_breaker_again(
+    tmp_path: Path, command: str, deliberate: bool
+) -> None:
+    prefix = serving(tmp_path)
+    for _ in range(breaker.ATTEMPTS):
+        with pytest.raises(Ended):
+            recover(prefix, "install.py v2", host=Fragile())
+    host = Crashing()
+    recover(prefix, command, host=host, deliberate=deliberate)
+    assert host.calls.count("start") == 1
+
+
+def test_a_release_that_crashes_again_and_again_is_not_started_for_ever(tmp_path: Path) -> None:
+    prefix, host = serving(tmp_path), Crashing()
+    with pytest.raises(RecoveryNeededError):
+        for _ in range(20):
+            recover(prefix, "install.py", host=host)
+    assert host.calls.count("start") == breaker.ATTEMPTS
+
+
+def test_stopping_is_possible_whatever_has_failed(tmp_path: Path) -> None:
+    prefix = serving(tmp_path)
+    for _ in range(breaker.ATTEMPTS):
+        with pytest.raises(Ended):
+            recover(prefix, "install.py", host=Fragile())
+    recover(prefix, "install.py", serve=False, host=MemoryHost())
+
+
+def test_a_recovery_that_ends_well_forgets_the_ones_that_did_not(tmp_path: Path) -> None:
+    prefix = place(tmp_path)
+    point(prefix, 3, 2, 1)
+    accept(prefix, 1, 2)
+    breaker.count(prefix, "again")
+    breaker.count(prefix, "again")
+    recover(prefix, "again")
+    assert breaker.read(prefix).count == 0
+    assert not prefix.breaker.exists()
+
+
+def test_killed_three_deep_a_recovery_still_ends_with_the_accepted_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upgrade was killed, then its recovery, then the recovery of that; each a little further."""
+    prefix = place(tmp_path)
+    point(prefix, 3, 2, 1)
+    accept(prefix, 1, 2)
+    journal.Journal(prefix.journal, "upgrade").begin(to=THREE, transaction="lost")
+    (prefix.generation(ONE) / receipt.NAME).unlink()
+    (prefix.root / ".current.json.new").write_bytes(b"half")
+
+    def killed(*arguments: object) -> None:
+        raise Ended
+
+    for module, name in ((pointer, "write"), (activation, "derive")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, killed)
+            with pytest.raises(Ended):
+                recover(prefix, "again")
+    assert recover(prefix, "again").needed
+    assert active(prefix)[0] == TWO
+    assert not prefix.generation(ONE).exists()
+    assert recover(prefix, "again").needed is False
+    assert inventory.undeclared(prefix) == []
+
+
+def test_a_recovery_says_in_the_audit_log_which_run_had_not_ended(tmp_path: Path) -> None:
+    prefix = place(tmp_path)
+    point(prefix, 3, 2, 1)
+    accept(prefix, 1, 2)
+    journal.Journal(prefix.journal, "upgrade").begin(to=THREE, transaction="lost")
+    recover(prefix, "again")
+    record = audit.read(prefix).records[-1]
+    assert (record["action"], record["outcome"], record["committed"]) == ("recover", "ok", False)
+    assert record["unfinished"] == {"operation": "upgrade", "to": THREE, "transaction": "lost"}
+    assert any(TWO in line for line in record["actions"])
+
+
+def test_the_only_release_keeps_its_pointer_when_its_receipt_is_gone(tmp_path: Path) -> None:
+    prefix = place(tmp_path)
+    for number in NAMES:
+        (prefix.generation(NAMES[number]) / receipt.NAME).unlink()
+    wanted = point(prefix, 2)
+    recover(prefix, "again")
+    assert pointer.read(prefix) == wanted, "a repair reads from it what to make again"
 
 
 @pytest.mark.parametrize("committed", (True, False))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from installer.console import Console
 from installer.health import Sick
 from installer.journal import Journal
 from installer.plan import PlannedStep
-from installer.signals import Stopped
+from installer.signals import Stopped, listening
 from installer.transaction import Step, run
 
 COUNT = 4
@@ -97,6 +99,65 @@ def test_an_undo_that_fails_is_14_with_a_command_and_the_others_are_still_undone
     assert error.exit_code == 14
     assert error.hint is not None
     assert "install.py --again" in error.hint.en
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def test_signals_during_undoing_wait_until_everything_is_put_back(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    log: list[str] = []
+
+    class Shaken(Recorder):
+        """Somebody keeps pressing Ctrl-C: while applying, and again before and after each undo."""
+
+        def apply(self) -> None:
+            super().apply()
+            if self.number == 2:
+                os.kill(os.getpid(), number)
+
+        def undo(self) -> None:
+            os.kill(os.getpid(), number)
+            super().undo()
+            os.kill(os.getpid(), number)
+
+    steps: list[Step] = [Shaken(n, log, None, None) for n in range(COUNT)]
+    with pytest.raises(RagTraceError) as raised, listening():
+        run(
+            [PlannedStep(f"step{n}", Text(str(n), str(n))) for n in range(COUNT)],
+            steps,
+            Journal(tmp_path / "journal", "test"),
+            Console("en", err=io.StringIO()),
+            restored=STATE,
+            recovery_command="install.py --again",
+            make_room=lambda: None,
+        )
+    assert log == ["+0", "+1", "+2", "-2", "-1", "-0"]
+    assert raised.value.exit_code == 130
+
+
+def test_a_second_signal_between_the_first_and_the_undoing_raises_nothing() -> None:
+    with listening():
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_once_every_step_is_done_a_signal_comes_too_late(tmp_path: Path) -> None:
+    steps: list[Step] = [Recorder(n, [], None, None) for n in range(COUNT)]
+    with listening():
+        run(
+            [PlannedStep(f"step{n}", Text(str(n), str(n))) for n in range(COUNT)],
+            steps,
+            Journal(tmp_path / "journal", "test"),
+            Console("en", err=io.StringIO()),
+            restored=STATE,
+            recovery_command="install.py --again",
+            make_room=lambda: None,
+        )
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_full_disk_frees_the_reserve_before_undoing(tmp_path: Path) -> None:
