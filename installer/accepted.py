@@ -12,7 +12,7 @@ from bundle.manifest import parse_time
 from bundle.verify import CLOCK_AHEAD
 
 from . import sealed
-from .paths import GENERATION_NAME, Prefix
+from .paths import GENERATION_NAME, Prefix, release_of
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
 
@@ -42,8 +42,8 @@ class Accepted:
     pins: tuple[Pin, ...] = ()
 
     def includes(self, generation: str) -> bool:
-        """Return whether the release passed its health check here."""
-        return generation in self.generations
+        """Return whether the release passed its health check here, under this name or before it was rebuilt."""
+        return release_of(generation) in map(release_of, self.generations)
 
     def after(self, generation: str, sequence: int, transaction: str, signatures: int = 0) -> Accepted:
         """Return the record once `generation` has been accepted too; no `signatures`: as many as before."""

@@ -53,6 +53,19 @@ def anchors(
     )
 
 
+def repairing_anchors(
+    prefix: Prefix, signers_file: str, fingerprints: Sequence[str], required: Optional[int] = None
+) -> Anchors:
+    """Return the anchors as `anchors` does, but for a damaged chain: then what the operator brings is where a new
+    one begins."""
+    try:
+        return anchors(prefix, signers_file, fingerprints, required)
+    except IntegrityError:
+        known = accepted.read(prefix)
+        demanded = known.signatures if required is None else required
+        return given(Path(signers_file) if signers_file else None, fingerprints, demanded)
+
+
 def _pinned(prefix: Prefix) -> str:
     try:
         return prefix.allowed_signers.read_text(encoding="utf-8")
@@ -162,15 +175,20 @@ def revoked_releases(prefix: Prefix) -> list[tuple[str, RevokedKey]]:
         chain = read_chain(prefix)
     except IntegrityError:
         return []
-    if not chain or not chain[-1].record.revoked:
+    return releases_signed_by(prefix, chain[-1].record.revoked) if chain else []
+
+
+def releases_signed_by(prefix: Prefix, keys: Sequence[RevokedKey]) -> list[tuple[str, RevokedKey]]:
+    """Return the installed releases that carry a signature of one of these keys."""
+    known = {item.fingerprint: item for item in keys}
+    if not known:
         return []
-    found = []
-    for name in complete_generations(prefix):
-        for key in release_keys(prefix, name):
-            revoked = chain[-1].record.revocation(key)
-            if revoked is not None:
-                found.append((name, revoked))
-    return found
+    return [
+        (name, known[key.fingerprint])
+        for name in complete_generations(prefix)
+        for key in release_keys(prefix, name)
+        if key.fingerprint in known
+    ]
 
 
 def release_keys(prefix: Prefix, generation: str) -> tuple[sshsig.PublicKey, ...]:
@@ -192,12 +210,14 @@ def release_keys(prefix: Prefix, generation: str) -> tuple[sshsig.PublicKey, ...
 
 def revocation_warnings(prefix: Prefix) -> list[Text]:
     """Return what to say about releases whose signer has been revoked since they were installed."""
-    return [
-        Text(
-            f"릴리스 {name}은 {revoked.since}부터 폐기된 키로 서명되었습니다 ({revoked.reason}). "
-            "계속 실행되고 되돌릴 수도 있지만, 지금의 키로 서명된 번들로 바꾸십시오",
-            f"release {name} was signed by a key that is revoked since {revoked.since} ({revoked.reason}): it keeps "
-            "running and can be gone back to, but replace it by a bundle that a key of today has signed",
-        )
-        for name, revoked in revoked_releases(prefix)
-    ]
+    return [revocation_warning(name, revoked) for name, revoked in revoked_releases(prefix)]
+
+
+def revocation_warning(name: str, revoked: RevokedKey) -> Text:
+    """Return what to say about one release."""
+    return Text(
+        f"릴리스 {name}은 {revoked.since}부터 폐기된 키로 서명되었습니다 ({revoked.reason}). "
+        "계속 실행되고 되돌릴 수도 있지만, 지금의 키로 서명된 번들로 바꾸십시오",
+        f"release {name} was signed by a key that is revoked since {revoked.since} ({revoked.reason}): it keeps "
+        "running and can be gone back to, but replace it by a bundle that a key of today has signed",
+    )

@@ -7,19 +7,18 @@ import argparse
 from bundle.text import Text
 
 from ..console import Console
-from ..operations.install import verify
+from ..operations.install import examine
 from ..paths import Prefix
 from ..status import is_installed_copy
 from . import verify as installed
-from .common import anchors_of, bundle_of
+from .common import bundle_of, offer_of
 
 
 def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Carry out the command."""
-    if is_installed_copy(bundle_of(options), prefix):
+    if not options.delta and is_installed_copy(bundle_of(options), prefix):
         return installed.run(options, prefix, console)
-    trusted = anchors_of(options, prefix)
-    bundle = verify(bundle_of(options), trusted, options.allow_unverified_origin, console)
+    bundle = examine(prefix, offer_of(options, prefix), console)
     explanation = bundle.origin.explanation
     summary = Text(
         f"번들 {bundle.manifest.version}: 파일 {len(bundle.manifest.files)}개가 온전합니다. {explanation.ko}",
