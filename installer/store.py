@@ -136,6 +136,10 @@ class Shelf:
         self._finish(temporary, entry.sha256)
         return True
 
+    def saw(self, digests: Iterable[str]) -> None:
+        """Take note of objects that this run has read and found intact by other means."""
+        self._seen.update(digests)
+
     def settle(self) -> None:
         """Make durable whatever this run relies on, and the folders that name it.
 
@@ -211,6 +215,11 @@ def manifest_bytes(prefix: Prefix, generation: str) -> Optional[bytes]:
         if manifest_digest(data).startswith(digest):
             return data
     return None
+
+
+def drop(prefix: Prefix, digest: str) -> None:
+    """Remove one object."""
+    remove_file(object_path(prefix, digest))
 
 
 def collect(prefix: Prefix, wanted: Set[str]) -> None:

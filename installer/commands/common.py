@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Mapping
 
 from bundle.errors import UsageProblem
 from bundle.text import Text
@@ -56,6 +56,21 @@ def offer_of(options: argparse.Namespace, prefix: Prefix) -> Offer:
     return Offer(bundle, deltas, anchors_of(options, prefix), options.allow_unverified_origin)
 
 
+def repair_offer_of(options: argparse.Namespace, prefix: Prefix) -> Offer:
+    """Return what may be taken from for a repair: only what was named, for all else there is the store."""
+    from ..sources import Offer
+
+    if options.delta:
+        raise UsageProblem(
+            Text("--repair에는 --delta를 쓸 수 없습니다", "--delta is not for --repair"),
+            hint=Text(
+                "--bundle 경로 (델타 아카이브도 됩니다)", "--bundle PATH (which may be a delta's archive)"
+            ),
+        )
+    bundle = _absolute(options.bundle) if options.bundle is not None else None
+    return Offer(bundle, (), anchors_of(options, prefix), options.allow_unverified_origin)
+
+
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))
 
@@ -93,7 +108,7 @@ def request_of(options: argparse.Namespace) -> Request:
     )
 
 
-def print_plan(plan: Plan, prefix: Prefix, console: Console) -> None:
+def print_plan(plan: Plan, prefix: Prefix, console: Console, more: Mapping[str, Any] = {}) -> None:
     """Report a plan instead of carrying it out."""
     from bundle.text import human_size
 
@@ -104,7 +119,7 @@ def print_plan(plan: Plan, prefix: Prefix, console: Console) -> None:
     document = {
         "ok": True, "action": plan.action, "prefix": str(prefix.root), "generation": plan.generation,
         "version": plan.version, "from": plan.base.generation if plan.base else None, "python": interpreter,
-        "bytes_needed": plan.bytes_needed, "service": vars(plan.settings) if plan.settings else None, "steps": steps,
+        "bytes_needed": plan.bytes_needed, "service": vars(plan.settings) if plan.settings else None, "steps": steps, **more,
     }  # fmt: skip
 
     def lines(lang: str) -> str:
@@ -117,6 +132,7 @@ def print_plan(plan: Plan, prefix: Prefix, console: Console) -> None:
 
 def report_done(done: Done, prefix: Prefix, console: Console) -> None:
     """Report what an operation came to, and what to do next."""
+    from ..activation import advice
     from ..status import address
 
     service = done.service if done.service and done.service.manager != "none" else None
@@ -149,4 +165,9 @@ def report_done(done: Done, prefix: Prefix, console: Console) -> None:
     python = own if os.environ.get(TEMPORARY_PYTHON) else "python3"
     ko += [f"  상태:   {python} {tools} --status", f"  되돌리기: {python} {tools} --rollback"]
     en += [f"  state:   {python} {tools} --status", f"  go back: {python} {tools} --rollback"]
+    told = advice(prefix, done.generation, done.service) if done.action in ("install", "upgrade", "resume") else None
+    if told is not None:
+        document["advice"] = told.to(console.lang)
+        ko.append(f"  할 일:   {told.ko}")
+        en.append(f"  to do:   {told.en}")
     console.report(Text("\n".join(ko), "\n".join(en)), document)

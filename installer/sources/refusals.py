@@ -24,8 +24,9 @@ def changed(where: str) -> IntegrityError:
 
 
 def lines_of(entries: Sequence[FileEntry], most: Optional[int] = None) -> List[Text]:
-    """Return one line for each content, and how many more there are."""
-    shown = entries if most is None else entries[:most]
+    """Return one line for each content, the largest first, and how many more there are."""
+    ordered = sorted(entries, key=lambda entry: (-entry.size, entry.path))
+    shown = ordered if most is None else ordered[:most]
     lines = [
         Text(*[f"{entry.path} ({human_size(entry.size)}, SHA-256 {entry.sha256[:12]})"] * 2)
         for entry in shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from bundle.errors import IntegrityError
 from bundle.hashing import sha256_file
@@ -88,11 +88,14 @@ class StoredSource(StoreBacked):
         required: int,
         copies: Copies,
         supplier: Optional[Supplier] = None,
+        intact: Collection[str] = (),
     ) -> None:
-        """Take a manifest that was verified again; `copies` are files that may have the same bytes."""
+        """Take a manifest that was verified again; `copies` are files that may have the same bytes, `intact` the
+        objects that this run has read already."""
         super().__init__(prefix, signed, required)
         self._copies = copies
         self._supplier = supplier
+        self._intact = intact
 
     @property
     def size(self) -> int:
@@ -101,6 +104,13 @@ class StoredSource(StoreBacked):
 
     def bring(self, shelf: Shelf, on_bytes: OnBytes = None) -> None:
         """Replace what is damaged or gone: by an intact copy of an installed release, else by the supplier."""
+        left = self.mend(shelf, on_bytes)
+        if left:
+            raise self.refusal(left)
+
+    def mend(self, shelf: Shelf, on_bytes: OnBytes = None) -> List[FileEntry]:
+        """Replace what can be replaced, and return what cannot."""
+        shelf.saw(self._intact)
         needed = self._needed(lambda entry: shelf.has(entry, on_bytes))
         for digest, entry in list(needed.items()):
             copy = self._copy(entry)
@@ -114,20 +124,21 @@ class StoredSource(StoreBacked):
         if needed and self._supplier is not None:
             self._supplier.supply(needed, shelf, on_bytes)
             needed = {digest: entry for digest, entry in needed.items() if not shelf.has(entry)}
-        if needed:
-            raise self.refusal(list(needed.values()))
+        return list(needed.values())
 
     def missing(self, shelf: Shelf, on_bytes: OnBytes = None) -> List[FileEntry]:
-        """Return what neither the store nor a copy has intact; nothing is written, the supplier is not read."""
+        """Return what neither the store, nor a copy, nor the supplier's manifest has; nothing is written."""
+        shelf.saw(self._intact)
         needed = self._needed(lambda entry: shelf.has(entry, on_bytes))
-        return [entry for entry in needed.values() if self._copy(entry) is None]
+        declared = self._supplier.signed.manifest.files if self._supplier is not None else ()
+        offered = {entry.sha256 for entry in declared}
+        return [
+            entry for entry in needed.values() if entry.sha256 not in offered and self._copy(entry) is None
+        ]
 
     def require(self, shelf: Shelf) -> None:
         """Refuse what neither store, copies nor the supplier's manifest have."""
-        missing = self.missing(shelf)
-        declared = self._supplier.signed.manifest.files if self._supplier is not None else ()
-        offered = {entry.sha256 for entry in declared}
-        short = [entry for entry in missing if entry.sha256 not in offered]
+        short = self.missing(shelf)
         if short:
             raise self.refusal(short)
 
