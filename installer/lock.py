@@ -28,7 +28,7 @@ class Lock:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self.descriptor = os.open(self.path, flags, 0o644)
         deadline = time.monotonic() + self.patience_s
-        while not _try_lock(self.descriptor):
+        while not _try_lock(self.descriptor) or self._replaced():
             if time.monotonic() >= deadline:
                 self.release()
                 raise BusyError(
@@ -39,6 +39,18 @@ class Lock:
                 )
             time.sleep(0.05)
         return self
+
+    def _replaced(self) -> bool:
+        """Open the file again where an uninstall has removed the one we waited for; nobody else looks at that one."""
+        try:
+            there, ours = os.stat(self.path), os.fstat(self.descriptor)
+            if sys.platform == "win32" or (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return False
+        except FileNotFoundError:
+            pass
+        self.release()
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        return True
 
     def release(self) -> None:
         """Give the lock back."""

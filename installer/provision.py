@@ -1,9 +1,10 @@
-"""First-time configuration and data folders, and how they are put back."""
+"""First-time configuration and data folders, later changes of the configuration, and how they are put back."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from bundle.atomic import write_atomic
 
@@ -45,7 +46,7 @@ class Provision:
         for path in (prefix.settings, prefix.service):
             self.before[path] = read_plain(path)
         if self.base is not None:
-            write_atomic(undo_note(prefix), self._note(), OWNER_ONLY)
+            write_atomic(undo_note(prefix), _note(prefix, self.transaction, self.before), OWNER_ONLY)
         cache = prefix.data / "cache"
         folders = [
             prefix.config,
@@ -78,17 +79,6 @@ class Provision:
         if earlier is None or changed.encode("utf-8") != earlier:
             write_atomic(self.prefix.settings, changed.encode("utf-8"), OWNER_ONLY)
 
-    def _note(self) -> bytes:
-        env, service = self.before[self.prefix.settings], self.before[self.prefix.service]
-        return sealed.seal(
-            {
-                "format": 1,
-                "transaction": self.transaction,
-                "env": None if env is None else env.decode("utf-8"),
-                "service": None if service is None else service.decode("utf-8"),
-            }
-        )
-
     def undo(self) -> None:
         """Put files back byte for byte and remove folders that are still empty."""
         for path, content in self.before.items():
@@ -96,6 +86,55 @@ class Provision:
         for folder in reversed(self.made):
             remove_empty(folder)
         remove_file(undo_note(self.prefix))
+
+
+class Reconfigure:
+    """Replaces configuration files of a running installation, and how the service is run, as one change."""
+
+    def __init__(
+        self,
+        prefix: Prefix,
+        wanted: Optional[ServiceSettings],
+        files: Mapping[Path, Optional[bytes]],
+        transaction: str,
+    ) -> None:
+        self.prefix = prefix
+        self.wanted = wanted
+        self.files = files
+        self.transaction = transaction
+        self.before: dict[Path, Optional[bytes]] = {}
+
+    def apply(self) -> None:
+        """Note what is there, then write; the note is in the way of nobody until the transaction has committed."""
+        prefix = self.prefix
+        self.before = {path: read_plain(path) for path in (*self.files, prefix.service)}
+        write_atomic(undo_note(prefix), _note(prefix, self.transaction, self.before), OWNER_ONLY)
+        for path, content in self.files.items():
+            if content is None:
+                remove_file(path)
+            else:
+                write_atomic(path, content, OWNER_ONLY)
+        if self.wanted is not None:
+            settings.write(prefix, self.wanted)
+        own(prefix, self.wanted, ())
+
+    def undo(self) -> None:
+        """Put every file back byte for byte."""
+        for path, content in self.before.items():
+            _put_back(path, content)
+        if self.before:
+            own(self.prefix, settings.read(self.prefix), ())
+        remove_file(undo_note(self.prefix))
+
+
+def _note(prefix: Prefix, transaction: str, before: Mapping[Path, Optional[bytes]]) -> bytes:
+    files = {
+        path.relative_to(prefix.root).as_posix(): None
+        if content is None
+        else base64.b64encode(content).decode("ascii")
+        for path, content in before.items()
+    }
+    return sealed.seal({"format": 1, "transaction": transaction, "files": files})
 
 
 def own(prefix: Prefix, wanted: Optional[ServiceSettings], made: Sequence[Path]) -> None:
@@ -117,12 +156,17 @@ def own(prefix: Prefix, wanted: Optional[ServiceSettings], made: Sequence[Path])
         give(path, entry.pw_uid, entry.pw_gid)
 
 
-def restore_settings(prefix: Prefix, committed: str) -> bool:
+def _nothing() -> None:
+    """Be the default of `restore_settings`."""
+
+
+def restore_settings(prefix: Prefix, committed: str, stop: Callable[[], None] = _nothing) -> bool:
     """After a crash: put back the settings of a transaction that did not commit; return whether it was done.
 
     Args:
         prefix: the installation.
         committed: the last transaction that did.
+        stop: called before anything is put back, to end what runs with the settings that go.
     """
     note = undo_note(prefix)
     try:
@@ -134,11 +178,28 @@ def restore_settings(prefix: Prefix, committed: str) -> bool:
         document = {"transaction": committed}
     restored = bool(document["transaction"] != committed)
     if restored:
-        for path, name in ((prefix.settings, "env"), (prefix.service, "service")):
-            text = document[name]
-            _put_back(path, None if text is None else str(text).encode("utf-8"))
+        stop()
+        for path, content in _noted(prefix, document).items():
+            _put_back(path, content)
+        known = settings.read(prefix)
+        if known is not None and prefix.config.is_dir() and prefix.data.is_dir():
+            # A killed run may have died between writing a file and handing it over.
+            own(prefix, known, ())
     remove_file(note)
     return restored
+
+
+def _noted(prefix: Prefix, document: Mapping[str, Any]) -> dict[Path, Optional[bytes]]:
+    """Return the files of an undo note; one that an earlier installer left behind has text in two fields."""
+    if "files" in document:
+        return {
+            prefix.root / name: None if text is None else base64.b64decode(str(text))
+            for name, text in document["files"].items()
+        }
+    return {
+        path: None if document[name] is None else str(document[name]).encode("utf-8")
+        for path, name in ((prefix.settings, "env"), (prefix.service, "service"))
+    }
 
 
 def _put_back(path: Path, content: Optional[bytes]) -> None:

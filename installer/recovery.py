@@ -157,7 +157,9 @@ def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Rec
     state = read_state(prefix)
     begun = journal.unfinished(prefix.journal)
     actions = [*ended, *_sweep(prefix)]
-    chosen = choose(prefix, state, deep=begun is not None or state.pointer_damaged)
+    # What a killed repair was about is damaged, and known to be: that is no reason to go to another release.
+    doubtful = begun is not None and begun.get("operation") != "repair"
+    chosen = choose(prefix, state, deep=doubtful or state.pointer_damaged)
     if chosen != state.pointer or state.pointer_damaged:
         tries.begin()
         pointer.write(prefix, chosen)
@@ -166,7 +168,10 @@ def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Rec
     found = settings.read(prefix)
     running = given or activation.host_for(found)
     actions += snapshot.recover(prefix, chosen, lambda: activation.stop(prefix, found, running))
-    if restore_settings(prefix, state.accepted.transaction):
+    # What runs has read the settings that are taken back: it has to start anew.
+    if restore_settings(
+        prefix, state.accepted.transaction, lambda: activation.stop(prefix, found, running)
+    ):
         actions.append(Text("이전 설정을 되돌렸습니다", "put the earlier settings back"))
     for name in generation_names(prefix):
         # Never what the pointer named, complete or not: it may be running, and installing replaces it.

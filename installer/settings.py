@@ -85,6 +85,13 @@ def read_environment(prefix: Prefix) -> dict[str, str]:
         return {}
 
 
+def configured_address(prefix: Prefix) -> tuple[str, int]:
+    """Return the address that `config/.env` gives, also where an uninstall has left nothing else; "" and 0 where
+    it gives none."""
+    found = ServiceSettings("none", "", "", "", 0, False).with_address(read_environment(prefix))
+    return found.host, found.port
+
+
 def read_variables(path: Path) -> dict[str, str]:
     """Return the variables of an environment file; nothing where there is none.
 
@@ -110,11 +117,33 @@ def parse_environment(text: str) -> dict[str, str]:
 
 
 def with_variables(text: str, changes: Mapping[str, str]) -> str:
-    """Return the file's text with some variables set, everything else as the operator left it."""
-    waiting = dict(changes)
+    """Return the file's text with some variables set, or taken out where the value is empty; everything else is
+    as the operator left it. A variable that stands twice stands once afterwards."""
+    waiting = {name: value for name, value in changes.items() if value}
     lines = []
     for line in text.splitlines():
         name = line.partition("=")[0].strip()
-        lines.append(f"{name}={waiting.pop(name)}" if name in waiting else line)
-    lines += [f"{name}={value}" for name, value in waiting.items()]
+        if name not in changes or "=" not in line:
+            lines.append(line)
+        elif name in waiting:
+            lines.append(f"{name}={quoted(waiting.pop(name))}")
+    lines += [f"{name}={quoted(value)}" for name, value in waiting.items()]
     return "\n".join(lines) + "\n"
+
+
+def quoted(value: str) -> str:
+    """Return a value as it is written into an environment file, so that systemd, the service and we read the same.
+
+    Raises:
+        ValueError: no way of writing it is understood alike by all of them.
+    """
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("a control character")
+    if value != value.strip("\"'"):
+        raise ValueError("a quotation mark at its beginning or end")
+    if not set(value) & set(" \"'\\$`#;"):
+        return value
+    for mark, forbidden in (("'", "'"), ('"', '"\\$`')):
+        if not set(value) & set(forbidden):
+            return f"{mark}{value}{mark}"
+    raise ValueError("both kinds of quotation marks, or one beside a backslash or dollar sign")

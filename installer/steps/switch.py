@@ -9,7 +9,7 @@ from bundle.text import Text
 from .. import activation, logs, pointer
 from ..health import Sick, validate, wait_until_healthy
 from ..pointer import Pointer
-from ..provision import Provision
+from ..provision import Provision, Reconfigure
 from ..service import define
 from .context import Context, ContextStep
 
@@ -56,6 +56,23 @@ class Settle(ContextStep):
     def undo(self) -> None:
         """Put the files back as they were."""
         self.provision.undo()
+
+
+class Configure(ContextStep):
+    """Changed configuration files, and the address the service is asked at."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        files = {context.prefix.config / name: content for name, content in context.plan.files}
+        self.change = Reconfigure(context.prefix, context.plan.settings, files, context.transaction)
+
+    def apply(self) -> None:
+        """Write them, owner-only."""
+        self.change.apply()
+
+    def undo(self) -> None:
+        """Put them back byte for byte."""
+        self.change.undo()
 
 
 class SwitchPointer(ContextStep):

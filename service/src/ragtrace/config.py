@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from ragtrace.text import Text
 
 Value = str | int | float | bool
 PREFIX = "RAGTRACE_"
+HIDDEN = "********"
+_SECRET = {"password", "passphrase", "secret", "token", "key", "credential", "credentials"}
+# scheme://user:password@host
+_USER_INFO = re.compile(r"(\w://[^/@:\s]*:)[^/@\s]*@")
 _TYPES = {
     "int": Text("정수", "a whole number"),
     "float": Text("숫자", "a number"),
@@ -63,15 +68,38 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
     return Place(home, home / "config" / "ragtrace.yaml", explicit=False)
 
 
-def load_settings(place: Place, environment: Mapping[str, str]) -> Settings:
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """Texts to be read in place of the files, where they are given."""
+
+    yaml: str | None = None
+    env: str | None = None
+
+
+def load_settings(
+    place: Place, environment: Mapping[str, str], candidate: Candidate = Candidate()
+) -> Settings:
     """Return the settings. Raises `ConfigProblem` naming every wrong key and value."""
+    return load_with_origins(place, environment, candidate)[0]
+
+
+def load_with_origins(
+    place: Place, environment: Mapping[str, str], candidate: Candidate = Candidate()
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, and for each key that is not a default where it comes from.
+
+    That is the name of the file, `.env`, or `environment`. Raises `ConfigProblem` as `load_settings` does.
+    """
     problems: list[Text] = []
     values: dict[str, Value] = {}
-    for key, value, where in _from_file(place, problems):
+    origins: dict[str, str] = {}
+    for key, value, where in _from_file(place, problems, candidate.yaml):
         _take(values, key, value, where, problems)
-    merged = {**_dotenv(place.file.with_name(".env")), **environment}
-    for key, raw, where in _from_environment(merged, problems):
+        origins[key] = place.file.name
+    dotenv = _dotenv(place.file.with_name(".env"), candidate.env)
+    for key, raw, where in _from_environment({**dotenv, **environment}, problems):
         _take(values, key, raw, where, problems)
+        origins[key] = "environment" if where in environment else ".env"
     sections = {name: _section(name, kind, values) for name, kind in SECTIONS.items()}
     settings = Settings(home=place.home, **sections)
     if settings.chunks.overlap >= settings.chunks.size or settings.chunks.least > settings.chunks.size:
@@ -89,7 +117,7 @@ def load_settings(place: Place, environment: Mapping[str, str]) -> Settings:
             hint=Text("위의 줄을 고친 뒤 다시 실행하십시오.", "Correct the lines above and run it again."),
             details=problems,
         )
-    return settings
+    return settings, origins
 
 
 def keys() -> dict[str, str]:
@@ -106,14 +134,34 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     return {name: dataclasses.asdict(getattr(settings, name)) for name in SECTIONS}
 
 
+def shown(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the settings as plain data that anybody may see."""
+    return {
+        section: {key: hide(f"{section}.{key}", value) for key, value in body.items()}
+        for section, body in effective(settings).items()
+    }
+
+
+def is_secret(key: str) -> bool:
+    """Tell by its name whether a key holds a secret."""
+    return bool(_SECRET & set(key.lower().replace(".", "_").split("_")))
+
+
+def hide(key: str, value: Value) -> Value:
+    """Return what may be shown of a value: nothing of a secret, no password inside an address."""
+    if is_secret(key) and value:
+        return HIDDEN
+    return _USER_INFO.sub(rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
+
+
 def _section(name: str, kind: type, values: Mapping[str, Value]) -> Any:  # noqa: ANN401 - one of SECTIONS
     given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{name}.")}
     return kind(**given)
 
 
-def _from_file(place: Place, problems: list[Text]) -> Iterator[tuple[str, Any, str]]:
-    """Yield key, value and place of every setting of the file."""
-    root = _compose(place)
+def _from_file(place: Place, problems: list[Text], text: str | None = None) -> Iterator[tuple[str, Any, str]]:
+    """Yield key, value and place of every setting of the file, or of the text in its place."""
+    root = _compose(place, text)
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
@@ -153,10 +201,13 @@ def _scalar(node: yaml.ScalarNode) -> object:
     return value
 
 
-def _compose(place: Place) -> yaml.Node | None:
+def _compose(place: Place, text: str | None) -> yaml.Node | None:
     try:
-        with place.file.open("rb") as file:
-            data = file.read(CONFIG_BYTES + 1)
+        if text is None:
+            with place.file.open("rb") as file:
+                data = file.read(CONFIG_BYTES + 1)
+        else:
+            data = text.encode("utf-8")
         if len(data) > CONFIG_BYTES:
             raise ConfigProblem(
                 Text("설정 파일이 너무 큽니다.", "The configuration file is too large."),
@@ -203,10 +254,10 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def _dotenv(path: Path, text: str | None = None) -> dict[str, str]:
     """Read `KEY=VALUE` lines for us; the service manager has set them already, a person's shell has not."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = (path.read_text("utf-8-sig") if text is None else text).splitlines()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

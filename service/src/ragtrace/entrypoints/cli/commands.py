@@ -179,12 +179,12 @@ def _probe(settings: Settings) -> str:
 
 
 def config_show(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
-    """Show the settings in force, defaults included."""
+    """Show the settings in force, defaults included, secrets hidden."""
     import yaml
 
-    from ragtrace.config import effective
+    from ragtrace.config import shown
 
-    values = effective(container.settings)
+    values = shown(container.settings)
     console.say(
         f"# home: {container.settings.home}\n"
         + yaml.safe_dump(values, allow_unicode=True, sort_keys=False).rstrip()

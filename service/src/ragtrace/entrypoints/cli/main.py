@@ -48,15 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, console: object) -> int:
     from pathlib import Path
 
-    from ragtrace.bootstrap import Container, preload
     from ragtrace.config import find_place, load_settings
-    from ragtrace.entrypoints.cli import commands
+    from ragtrace.entrypoints.cli import check
     from ragtrace.entrypoints.cli.console import Console
-    from ragtrace.privileges import drop_to_owner
 
     assert isinstance(console, Console)
     place = find_place(arguments.config, os.environ, Path(sys.prefix))
+    if arguments.run == "config_check":
+        # Whoever repairs a configuration starts from a broken one.
+        return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
+    from ragtrace.bootstrap import Container, preload
+    from ragtrace.entrypoints.cli import commands
+    from ragtrace.privileges import drop_to_owner
+
     # Documents are the company's: what is made here is for the service's user and group only.
     os.umask(0o027)
     if arguments.run != "config_show":
@@ -123,13 +128,31 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     )
     listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
     listing.set_defaults(run="documents_list")
-    show = (
-        made["config"]
-        .add_subparsers(required=True, metavar="ACTION")
-        .add_parser("show", parents=[common], help=text("적용된 설정", "the settings in force"))
-    )
-    show.set_defaults(run="config_show")
+    _config_arguments(made["config"].add_subparsers(required=True, metavar="ACTION"), common, text)
     return parser
+
+
+def _config_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
+    assert isinstance(actions, argparse._SubParsersAction)
+    assert callable(text)
+    show = actions.add_parser("show", parents=[common], help=text("적용된 설정", "the settings in force"))
+    show.set_defaults(run="config_show")
+    check = actions.add_parser(
+        "check",
+        parents=[common],
+        help=text(
+            "설정을 검사하고 값마다 출처를 표시", "check the configuration; say where each value comes from"
+        ),
+    )
+    check.add_argument(
+        "--candidate",
+        action="store_true",
+        help=text(
+            '파일 대신 표준 입력의 JSON을 검사: {"yaml": "…", "env": "…"} (없는 것은 파일에서)',
+            'check JSON from standard input in place of the files: {"yaml": "…", "env": "…"} (what is left out is read from its file)',
+        ),
+    )
+    check.set_defaults(run="config_check")
 
 
 def _ingest_arguments(parser: argparse.ArgumentParser, text: object) -> None:

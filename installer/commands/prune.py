@@ -1,0 +1,56 @@
+"""`--prune [--keep N]`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import List
+
+from bundle.text import Text, human_size
+
+from ..console import Console
+from ..operations.prune import Pruning, prune, survey
+from ..paths import Prefix
+
+
+def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
+    """Carry out the command."""
+    if options.dry_run:
+        _report("plan", survey(prefix, options.keep), prefix, console)
+        return 0
+    done = prune(prefix, options.keep, console)
+    _report("prune", done.pruning, prefix, console, done.seconds)
+    return 0
+
+
+def _report(action: str, what: Pruning, prefix: Prefix, console: Console, seconds: float = 0.0) -> None:
+    document = {
+        "ok": True, "action": action, "prefix": str(prefix.root), "kept": list(what.keep),
+        "releases": list(what.releases), "contents": list(what.objects), "logs": list(what.logs),
+        "bytes": what.bytes, "seconds": round(seconds, 3),
+    }  # fmt: skip
+    console.report(Text(*("\n".join(_lines(lang, action, what, prefix)) for lang in ("ko", "en"))), document)
+
+
+def _lines(lang: str, action: str, what: Pruning, prefix: Prefix) -> List[str]:
+    def say(ko: str, en: str) -> str:
+        return Text(ko, en).to(lang)
+
+    kept = ", ".join(what.keep)
+    if what.empty:
+        return [
+            say(f"지울 것이 없습니다: {prefix.root}", f"nothing to remove: {prefix.root}"),
+            say(f"  남음: {kept}", f"  kept: {kept}"),
+        ]
+    size = human_size(what.bytes)
+    lines = [
+        say(f"지울 것 ({size}): {prefix.root}", f"would be removed ({size}): {prefix.root}")
+        if action == "plan"
+        else say(f"{size}를 비웠습니다: {prefix.root}", f"freed {size}: {prefix.root}")
+    ]
+    lines += [say(f"  릴리스 {name}", f"  release {name}") for name in what.releases]
+    if what.objects:
+        count = len(what.objects)
+        lines.append(say(f"  저장소의 내용 {count}개", f"  {count} contents of the store"))
+    lines += [say(f"  로그 {name}", f"  log {name}") for name in what.logs]
+    lines.append(say(f"  남음: {kept}", f"  kept: {kept}"))
+    return lines
