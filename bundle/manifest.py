@@ -40,6 +40,7 @@ _PYTHON = re.compile(r"3\.\d{1,2}\Z")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}\Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 _HEALTH = re.compile(r"/[A-Za-z0-9/_.-]{0,200}\Z")
 
 
@@ -203,6 +204,9 @@ def parse_time(value: str) -> datetime:
     Raises:
         ValueError: it is not ``YYYY-MM-DDTHH:MM:SSZ``.
     """
+    # strptime alone takes digits of every script, and one where two are meant.
+    if not _TIME.match(value):
+        raise ValueError(f"time {value!r} is not YYYY-MM-DDTHH:MM:SSZ")
     return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
 
 
@@ -350,7 +354,10 @@ def _model(source: Fields) -> Model:
 def _advisories(source: Fields) -> Advisories:
     date = source.text("date")
     parse_time(date)
-    return Advisories(source.text("path"), date, source.text("sha256", _SHA256))
+    path = source.text("path")
+    if names.problem_with(path) is not None:
+        raise ValueError(f"{source.name}.path is not a name in a bundle")
+    return Advisories(path, date, source.text("sha256", _SHA256))
 
 
 def _file(source: Fields) -> FileEntry:

@@ -14,8 +14,12 @@ Item = TypeVar("Item")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
+# Half of a pair that stands for one character beyond U+FFFF; in UTF-8 itself the decoder refuses it.
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _check_depth(data: bytes) -> None:
-    """Count nesting before the recursive parser sees a hostile document."""
+    """Count nesting before the recursive parser sees a hostile document; look into strings with escapes."""
     depth = 0
     for token in _TOKEN.finditer(data):
         bracket = token.group()
@@ -25,6 +29,8 @@ def _check_depth(data: bytes) -> None:
                 raise ValueError("nested too deeply")
         elif bracket in (b"]", b"}"):
             depth -= 1
+        elif b"\\u" in bracket and _HALF.search(json.loads(bracket.decode("utf-8"))):
+            raise ValueError("half a surrogate pair")
 
 
 def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

@@ -61,6 +61,30 @@ HOSTILE: dict[str, bytes] = {
     "absolute path": json.dumps(with_path("/etc/passwd")).encode(),
     "path outside the numbered folders": json.dumps(with_path("etc/passwd")).encode(),
     "path of the manifest": json.dumps(with_path("MANIFEST.json")).encode(),
+    "a time in Arabic digits": json.dumps(document(), ensure_ascii=False)
+    .encode()
+    .replace(b"2026-11-20T", "٢٠٢٦-11-20T".encode()),
+    "a time without its noughts": json.dumps(document()).encode().replace(b"2026-11-20T", b"2026-11-2T"),
+    "half a character": json.dumps({**document(), "note": "x\ud800"}).encode(),
+    "half a character in a name": json.dumps(with_path("03_Source/x\udc00")).encode(),
+    "infinity": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": -Infinity'),
+    "a large exponent": json.dumps(document()).encode().replace(b'"sequence": 7', b'"sequence": 1e400'),
+    "a duplicate key deep inside": json.dumps(document()).encode().replace(b'"sha256"', b'"size"', 1),
+    "a duplicate key under an escape": json.dumps(document())
+    .encode()
+    .replace(b'"version"', b'"\\u0070roduct"', 1),
+    "advisories outside the bundle": json.dumps(
+        {
+            **document(),
+            "advisories": {"path": "../../x", "date": "2026-11-20T00:00:00Z", "sha256": "0" * 64},
+        }
+    ).encode(),
+    "bytes behind the document": json.dumps(document()).encode() + b"{}",
+    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(document()).encode(),
+    "UTF-16": json.dumps(document()).encode("utf-16"),
+    "a file twice": json.dumps(
+        {**document(), "files": [*document()["files"], document()["files"][0]]}
+    ).encode(),
     "backslash": json.dumps(with_path("04_Scripts\\install.py")).encode(),
     "Windows device": json.dumps(with_path("04_Scripts/NUL.txt")).encode(),
     "case collision": json.dumps(with_path("04_scripts/../x")).encode(),
@@ -164,7 +188,12 @@ def test_ordinary_names_are_accepted(path: str) -> None:
         "a\x00b",
         "a\u0301",
     ]
-    + ["x" * 300, "/".join("abcdefghijklmnopqrstuvwxyz" * 2), "a/\ud800"],
+    + ["x" * 300, "/".join("abcdefghijklmnopqrstuvwxyz" * 2), "a/\ud800"]
+    + ["a/nul .txt", "a/COM1 ", "a/aux.tar.gz", "a/CONIN$", "a/ .", "a/..b/.. "]
+    + ["a/INSTAL~1.PY", "a/long~12", "04_SCR~1/x"]
+    # Invisible or turning text around; decomposed jamo; more than 255 bytes in 86 characters.
+    + ["a/\u200b", "a/exe.\u202egnp", "a/\ufeff", "a/\x85", "a/\u2028", "a/so\u00adft"]
+    + ["a/\u1112\u1161\u11ab", "a/" + "가" * 86],
 )
 def test_names_that_no_system_agrees_on_are_refused(path: str) -> None:
     assert names.problem_with(path) is not None
@@ -174,3 +203,15 @@ def test_collisions_are_found_across_case_and_kind() -> None:
     assert names.colliding(["a/B", "a/b"]) == ["a/b"]
     assert names.colliding(["a", "a/b"]) == ["a"]
     assert names.colliding(["a/b", "a/c"]) == []
+    assert names.colliding(["a/b", "a/b"]) == ["a/b"]
+    assert names.colliding(["A/b", "a/c"]) == ["a/c"], "one folder on Windows, two elsewhere"
+    assert names.colliding(["a/B", "a/b/c"]) == ["a/B"]
+    assert names.colliding(["a/straße", "a/STRASSE"]) == ["a/STRASSE"]
+    # Each is in normal form C, and they differ; without case they are canonically the same.
+    assert names.colliding(["a/\u0390", "a/\u03aa\u0301"]) == ["a/\u03aa\u0301"]
+    assert names.colliding(["가/나", "가/다", "각/나"]) == []
+
+
+def test_composed_and_decomposed_hangul_collide() -> None:
+    composed, jamo = "03_Source/한글.md", "03_Source/\u1112\u1161\u11ab\u1100\u1173\u11af.md"
+    assert composed != jamo and names.colliding([composed, jamo]) == [jamo]

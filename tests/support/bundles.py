@@ -24,8 +24,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from builder.sealing.seal import seal
 from builder.sealing.signing import SigningKey
 from bundle.hashing import sha256_bytes, sha256_file
-from bundle.manifest import FileEntry, Manifest, Package, Project, ServiceSpec, Target, manifest_digest
+from bundle.manifest import (
+    DataFormat,
+    FileEntry,
+    Manifest,
+    Package,
+    Project,
+    ServiceSpec,
+    Target,
+    manifest_digest,
+)
 
+from . import trust
 from .wheels import wheel_bytes
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -85,6 +95,65 @@ def main():
 
 
 sys.exit(main())
+"""
+
+# The service's data: it marks new data, refuses those of another format, and migrates line by line.
+# migration: good; fail changes half of the data and ends with 1; hang does the same and sleeps; lie does nothing.
+# spoil: at its start the service writes into its data.
+DATA = """
+import json, os, pathlib, sys, time
+
+WANTED, MIGRATION, SPOIL = {version!r}, {migration!r}, {spoil!r}
+FOLDER = pathlib.Path(os.environ["RAGTRACE_HOME"], "data")
+FORMAT = FOLDER / "FORMAT.json"
+
+
+def mark(**values):
+    new = FORMAT.with_name(".FORMAT.json.tmp")
+    new.write_text(json.dumps(dict(values, format="ragtrace-data")))
+    os.replace(new, FORMAT)
+
+
+def serve():
+    if not FORMAT.exists():
+        mark(version=WANTED)
+    found = json.loads(FORMAT.read_text())
+    if found != dict(version=WANTED, format="ragtrace-data"):
+        print("data", found, "are not for", WANTED, flush=True)
+        sys.exit(1)
+    if SPOIL:
+        (FOLDER / "spoilt").write_text(SPOIL)
+
+
+def migrate(folder):
+    assert pathlib.Path(folder) == FOLDER, folder
+    before = json.loads(FORMAT.read_text()) if FORMAT.exists() else dict(version=1)
+    if MIGRATION == "lie":
+        return
+    mark(version=before["version"], migrating=WANTED)
+    documents = sorted(FOLDER.glob("documents/*"))
+    for number, path in enumerate(documents):
+        if MIGRATION in ("fail", "hang") and number == len(documents) // 2:
+            (FOLDER / "half").mkdir()
+            (FOLDER / "half" / "done").write_bytes(b"x" * 1000)
+            documents[-1].unlink()
+            print("stopping half way", flush=True)
+            if MIGRATION == "hang":
+                time.sleep(600)
+            sys.exit(1)
+        with open(path, "r+b") as stream:
+            text = stream.read()
+            stream.seek(0)
+            stream.write(b"format %d: " % WANTED + text)
+        print("migrated", path.name, "as", os.getuid(), flush=True)
+    mark(version=WANTED)
+
+
+if sys.argv[1:2] == ["serve"]:
+    serve()
+elif sys.argv[1:2] == ["migrate"]:
+    migrate(sys.argv[2])
+    sys.exit(0)
 """
 
 
@@ -153,6 +222,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
         description: any of
             version, sequence, port, serve - of the fake service (``serve=None``: no service at all);
             ready_timeout_s - how long the installer may wait for it;
+            data - the format of its data: fields of `DataFormat`, and ``migration`` and ``spoil`` (see `DATA`);
             key - a `SigningKey`, else a new one;
             tools - ``tiny`` (a few files) or ``full`` (the real installer and its entries);
             validator - source of `06_Verification/enterprise_validator.py`, if any;
@@ -161,6 +231,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
             archive - bytes of an interpreter archive;
             uv - bytes of a program to carry in place of the real uv's (a script that runs it, say);
             files - more files, bytes by path;
+            records - trust records to carry (`support.trust.KeyHouse.records`);
             pythons, and every other field of `Target` or `Manifest`.
     """
     wanted = dict(description)
@@ -169,7 +240,9 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
     key = wanted.pop("key", None) or SigningKey(Ed25519PrivateKey.generate(), "builder@example")
     timeout = wanted.pop("ready_timeout_s", 20)
     contents: dict[str, tuple[bytes, str]] = {}
-    wheels = {f"ragtrace-{version}-py3-none-any.whl": _wheel(version, serve), **wanted.pop("wheels", {})}
+    data_format = wanted.pop("data", None)
+    own = _wheel(version, serve, data_format)
+    wheels = {f"ragtrace-{version}-py3-none-any.whl": own, **wanted.pop("wheels", {})}
     lines = []
     for name, data in wheels.items():
         home = "03_Source" if name.startswith("ragtrace-") else "02_Dependencies/wheels"
@@ -185,11 +258,13 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
         contents["06_Verification/enterprise_validator.py"] = (wanted.pop("validator").encode(), "validator")
     contents.update({f"07_Models/{name}": (data, "model") for name, data in wanted.pop("models", {}).items()})
     contents.update({name: (data, "document") for name, data in wanted.pop("files", {}).items()})
+    contents.update({name: (data, "trust") for name, data in trust.files(wanted.pop("records", ())).items()})
     if "archive" in wanted:
         contents[f"01_Prerequisites/python-{HERE}.tar.gz"] = (wanted.pop("archive"), "interpreter")
     service = None
     if serve is not None:
-        service = ServiceSpec("ragtrace", ("serve",), "127.0.0.1", port, "/readyz", timeout)
+        declared = None if data_format is None else _declared(data_format)
+        service = ServiceSpec("ragtrace", ("serve",), "127.0.0.1", port, "/readyz", timeout, declared)
     files = _write(folder, contents, wanted.pop("uv", b""))
     manifest = _manifest(version, service, wanted, files)
     sealed = seal(manifest, [key])
@@ -198,9 +273,18 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
     return Bundle(folder, key, manifest, manifest_digest(manifest.to_bytes()))
 
 
-def _wheel(version: str, serve: str | None) -> bytes:
+def _declared(data: Mapping[str, Any]) -> DataFormat:
+    own = {name: data[name] for name in ("version", "migrates", "irreversible") if name in data}
+    return DataFormat(**{"migrate": ("migrate", "{data}"), **own})
+
+
+def _wheel(version: str, serve: str | None, data: Mapping[str, Any] | None = None) -> bytes:
     source = SERVICE.format(version=version, mode=serve)
     files = {"ragtrace/__init__.py": f"VERSION = {version!r}\n", "ragtrace/__main__.py": source}
+    if data is not None:
+        behaviour = {"migration": "good", "spoil": "", **data}
+        files["ragtrace/data.py"] = DATA.format(**behaviour)
+        files["ragtrace/__main__.py"] = "import ragtrace.data\n" + source
     return wheel_bytes("ragtrace", version, files)
 
 

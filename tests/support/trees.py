@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from builder.sealing.seal import seal
 from builder.sealing.signing import SigningKey
+from bundle import layout
 from bundle.hashing import sha256_bytes
 from bundle.manifest import FileEntry, Manifest, Package, Project, ServiceSpec, Target
 
@@ -37,16 +38,22 @@ def manifest_of(files: Mapping[str, bytes], **changes: object) -> Manifest:
         installed_bytes=1000,
         packages=(Package("a", "1", ("3.11",)),),
         files=tuple(
-            FileEntry(path, len(data), sha256_bytes(data), 0o644, "document", "test")
+            FileEntry(path, len(data), sha256_bytes(data), 0o644, _kind(path), "test")
             for path, data in sorted(files.items())
         ),
     )
     return replace(manifest, **changes)  # type: ignore[arg-type]
 
 
-def write_tree(root: Path, files: Mapping[str, bytes] = FILES, **changes: object) -> SigningKey:
-    """Write a sealed bundle tree at `root` and return the key that signed it."""
-    key = SigningKey(Ed25519PrivateKey.generate(), "tests")
+def _kind(path: str) -> str:
+    return "trust" if path.startswith(layout.TRUST) else "document"
+
+
+def write_tree(
+    root: Path, files: Mapping[str, bytes] = FILES, key: SigningKey | None = None, **changes: object
+) -> SigningKey:
+    """Write a sealed bundle tree at `root` and return the key that signed it, a new one unless given."""
+    key = key or SigningKey(Ed25519PrivateKey.generate(), "tests")
     for path, data in files.items():
         place = root / path
         place.parent.mkdir(parents=True, exist_ok=True)
