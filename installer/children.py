@@ -6,9 +6,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
-_KEPT = ("PATH", "HOME", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER", "LOGNAME")
+from .filesystem import open_log
+
+# Windows needs its own: without SYSTEMROOT no process can use the network, without COMSPEC none can start another.
+_WINDOWS = (
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "COMSPEC",
+    "PATHEXT",
+    "WINDIR",
+    "LOCALAPPDATA",
+    "APPDATA",
+    "PROGRAMDATA",
+    "USERPROFILE",
+)
+_KEPT = ("PATH", "HOME", "TEMP", "TMP", "TMPDIR", "USER", "LOGNAME", *_WINDOWS)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -26,24 +40,37 @@ def run_tied(
     output: Path,
     descriptors: Sequence[int] = (),
     cwd: str = "",
+    user: str = "",
+    timeout_s: Optional[float] = None,
 ) -> int:
-    """Run a program to its end and return its exit status; its output goes to a file.
+    """Run a program to its end and return its exit status; its output goes to a file. `user` is who it runs as.
 
     The child dies with this process, however this process ends, and inherits `descriptors` (the lock):
     what it was writing stays locked until it is really gone. It has a session of its own, so that Ctrl-C
     reaches only us and we end it.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than `timeout_s` and was ended.
     """
-    with open(output, "wb") as stream:
+    identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
+    with open_log(output) as stream:
         process = subprocess.Popen(
             list(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=tuple(descriptors), preexec_fn=_tie(), cwd=cwd or None,
+            cwd=cwd or None, **_bonds(descriptors), **identity,
         )  # fmt: skip
         try:
-            return process.wait()
+            return process.wait(timeout_s)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def _bonds(descriptors: Sequence[int]) -> dict[str, Any]:
+    """Return what binds a child to this process. Windows has none of it."""
+    if sys.platform == "win32":
+        return {}
+    return {"start_new_session": True, "pass_fds": tuple(descriptors), "preexec_fn": _tie()}
 
 
 def _tie() -> Callable[[], None] | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable
 
+from bundle.errors import UsageProblem
+from bundle.text import Text
+
 # Set by install.sh: an interpreter unpacked to a temporary folder, which must not become the service's.
 TEMPORARY_PYTHON = "RAGTRACE_TEMPORARY_PYTHON"
 # Sequence, the manifest's digest, and for a repaired rebuild of the same release its number.
@@ -168,10 +171,26 @@ class Prefix:
 
 
 def default_prefix() -> Path:
-    """Return `/opt/ragtrace` for root, a folder in the home folder for everybody else."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+    """Return `/opt/ragtrace` for root, a folder in the home folder for everybody else; on Windows, which has
+    neither, the programs' folder for an administrator, else the user's own.
+
+    Raises:
+        UsageProblem: nobody knows where this user's home folder is.
+    """
+    if os.name == "nt":
+        from .hosts.windows import is_administrator
+
+        own = "ProgramFiles" if is_administrator() else "LOCALAPPDATA"
+        return Path(os.environ.get(own) or Path.home()) / "RAGTrace"
+    if os.geteuid() == 0:
         return Path("/opt/ragtrace")
-    return Path.home() / ".local" / "share" / "ragtrace"
+    try:
+        return Path.home() / ".local" / "share" / "ragtrace"
+    except RuntimeError as error:
+        raise UsageProblem(
+            Text("홈 폴더를 알 수 없습니다 (HOME이 없음)", "the home folder is unknown (HOME is not set)"),
+            hint=Text("--prefix로 설치 위치를 지정하십시오", "say where to install with --prefix"),
+        ) from error
 
 
 def generation_name(sequence: int, digest: str) -> str:

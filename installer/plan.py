@@ -5,7 +5,7 @@ Pure: nothing is read or written here. `--dry-run` prints the very object that w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Optional
 
@@ -13,6 +13,8 @@ from bundle import layout
 from bundle.manifest import FileEntry, Manifest
 from bundle.text import Text
 
+from . import dataformat
+from .dataformat import DataState
 from .facts import HostFacts, Interpreter
 from .paths import generation_name, release_of
 from .pointer import Pointer
@@ -21,7 +23,8 @@ from .state import InstallationState
 
 # Receipt, journal, configuration and folders: small, and never worth a second thought.
 OVERHEAD_BYTES = 4 * 1024 * 1024
-SERVICE_USER = "ragtrace"
+# Who runs the service that root installs; a task of Windows has an account of the system's.
+SERVICE_USERS = {"systemd": "ragtrace", "launchd": "_ragtrace"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything decided before anything is touched."""
+    """Everything decided before anything is touched. `restore` names the snapshot that a rollback puts back."""
 
     action: str
     generation: str
@@ -72,6 +75,11 @@ class Plan:
     archive: Optional[FileEntry]
     settings: Optional[ServiceSettings]
     steps: tuple[PlannedStep, ...]
+    restore: str = ""
+    # What `--config` writes below `config/`, by name (None removes the file), and the keys that change. The
+    # contents may be secret: they are never printed.
+    files: tuple[tuple[str, Optional[bytes]], ...] = field(default=(), repr=False)
+    keys: tuple[str, ...] = ()
 
     @property
     def bytes_needed(self) -> int:
@@ -107,7 +115,7 @@ def plan_install(
         steps.append(
             PlannedStep("check", Text("이미 만들어진 릴리스 확인", "check the release built earlier"))
         )
-    steps += _switch_steps(state, generation, settings, active and accepted)
+    steps += _switch_steps(state, generation, settings, active and accepted, data_steps(manifest, state.data))
     return Plan(
         action=_action(state, generation, bool(steps)),
         generation=generation,
@@ -181,16 +189,21 @@ def build_steps(manifest: Manifest, archive: Optional[FileEntry], arrival: Arriv
 
 
 def _switch_steps(
-    state: InstallationState, generation: str, settings: Optional[ServiceSettings], done: bool
+    state: InstallationState,
+    generation: str,
+    settings: Optional[ServiceSettings],
+    done: bool,
+    data: list[PlannedStep],
 ) -> list[PlannedStep]:
     changed = settings is not None and settings != state.service
     runs = settings is not None and settings.manager != "none" and settings.enabled
     down = runs and state.running != generation
-    if done and not changed and not down and state.configured:
+    if done and not changed and not down and state.configured and not data:
         return []
     steps = [PlannedStep("standby", Text("현재 상태 기록", "note what runs now"))]
     if changed or not state.configured:
         steps.append(PlannedStep("settings", Text("설정과 데이터 폴더", "configuration and data folders")))
+    steps += data
     if not done:
         steps.append(PlannedStep("switch", Text("현재 릴리스 전환", "switch the current release")))
     steps.append(PlannedStep("unit", Text("서비스 등록", "register the service")))
@@ -199,6 +212,27 @@ def _switch_steps(
         steps.append(PlannedStep("health", Text("상태 확인", "wait until healthy")))
     steps.append(PlannedStep("accept", Text("설치 확정", "commit")))
     return steps
+
+
+def data_steps(manifest: Manifest, data: DataState) -> list[PlannedStep]:
+    """Return what has to be done with the data before the release may run; what cannot be done is policy's."""
+    wanted = dataformat.declared_by(manifest, data)
+    found = dataformat.course(data, wanted)
+    if found == "begin":
+        return [PlannedStep("snapshot", Text("데이터 폴더의 상태 기록", "keep the data folder as it is"))]
+    if found != "migrate" or wanted is None:
+        return []
+    change = f"{data.version} -> {wanted.version}"
+    return [
+        snapshot_step(data),
+        PlannedStep("migrate", Text(f"데이터 형식 변환 ({change})", f"migrate the data ({change})")),
+    ]
+
+
+def snapshot_step(data: DataState) -> PlannedStep:
+    """Return the step that keeps data which are about to change."""
+    title = Text("서비스를 멈추고 데이터 스냅숏 만들기", "stop the service and take a snapshot of the data")
+    return PlannedStep("snapshot", title, data.bytes)
 
 
 def service_settings(
@@ -210,15 +244,13 @@ def service_settings(
     before = state.service
     manager = request.manager
     if manager == "auto":
-        manager = (
-            before.manager if before else ("systemd" if facts.systemd and facts.euid == 0 else "process")
-        )
+        manager = before.manager if before else facts.manager
     return ServiceSettings(
         manager=manager,
         name=request.service_name or (before.name if before else "ragtrace"),
-        user=SERVICE_USER if manager == "systemd" and facts.euid == 0 else "",
-        host=request.host or (before.host if before else manifest.service.host),
-        port=request.port or (before.port if before else manifest.service.port),
+        user=SERVICE_USERS.get(manager, "") if facts.euid == 0 else "",
+        host=request.host or (before.host if before else state.address[0] or manifest.service.host),
+        port=request.port or (before.port if before else state.address[1] or manifest.service.port),
         enabled=request.start,
     )
 

@@ -9,6 +9,7 @@ from . import accepted as accepted_record
 from . import pointer as pointers
 from . import receipt, sealed, settings
 from .accepted import UNKNOWN, Accepted
+from .dataformat import NO_DATA, DataState
 from .paths import GENERATION_NAME, Prefix
 from .pointer import Pointer
 from .settings import ServiceSettings
@@ -16,8 +17,8 @@ from .settings import ServiceSettings
 
 @dataclass(frozen=True)
 class InstallationState:
-    """The installation as plan and preflight see it. `running` is the generation of the service process,
-    or nothing."""
+    """The installation as plan and preflight see it. `data` is read where an operation asks for it. `running` is the generation of the service process,
+    or nothing; `address` what the configuration says where nothing else remembers how the service is run."""
 
     pointer: Pointer | None = None
     pointer_damaged: bool = False
@@ -27,6 +28,8 @@ class InstallationState:
     configured: bool = False
     pinned: bool = False
     running: str = ""
+    address: tuple[str, int] = ("", 0)
+    data: DataState = NO_DATA
 
 
 def generation_names(prefix: Prefix) -> tuple[str, ...]:
@@ -59,6 +62,7 @@ def read_state(prefix: Prefix, running: str = "") -> InstallationState:
         configured=_exists(prefix.settings),
         pinned=_exists(prefix.allowed_signers),
         running=running,
+        address=settings.configured_address(prefix),
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from bundle.manifest import Manifest
 from bundle.text import Text
 from bundle.trust import Anchors
-from bundle.verify import VerifiedBundle, clock_warning, open_bundle
+from bundle.verify import VerifiedBundle, clock_warnings, open_bundle
 
-from .. import activation, facts, preflight, store
+from .. import activation, dataformat, facts, preflight, snapshot, store
 from ..console import Console
 from ..facts import HostFacts
 from ..lock import Lock
@@ -25,7 +25,7 @@ from .session import Done, aftercare, create, opened, transact
 def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Console) -> VerifiedBundle:
     """Verify a bundle with a stage line and a percentage; nothing is written.
 
-    A clock that cannot tell whether the bundle has expired is warned about.
+    A clock that cannot be right is warned about.
     """
     total = sum(entry.stat().st_size for entry in root.rglob("*") if entry.is_file()) if root.is_dir() else 0
     title = Text("번들 검증 (서명과 모든 파일)", "verify the bundle (signature and every file)")
@@ -33,8 +33,7 @@ def verify(root: Path, anchors: Anchors, allow_unverified: bool, console: Consol
     bundle = open_bundle(
         root, anchors, allow_unverified_origin=allow_unverified, on_bytes=console.progress(title, total)
     )
-    warning = clock_warning(bundle.manifest)
-    if warning is not None:
+    for warning in clock_warnings(bundle.manifest, anchors):
         console.warn(warning)
     return bundle
 
@@ -47,16 +46,15 @@ def open_offer(prefix: Prefix, offer: Offer, console: Console) -> Source:
 
     source = open_source(offer, prefix, open_tree)
     if source.arrives != "beside":
-        _tell(source, console)
+        _tell(source, offer.anchors, console)
     return source
 
 
-def _tell(source: Source, console: Console) -> None:
+def _tell(source: Source, anchors: Anchors, console: Console) -> None:
     manifest, explanation = source.manifest, source.origin.explanation
     console.announce(Text(f"번들 {manifest.version}", f"bundle {manifest.version}"))
     console.note(explanation)
-    warning = clock_warning(manifest)
-    if warning is not None:
+    for warning in clock_warnings(manifest, anchors):
         console.warn(warning)
 
 
@@ -78,20 +76,24 @@ class Decision:
     facts: HostFacts
     state: InstallationState
     plan: Plan
+    notes: tuple[Text, ...] = ()
 
 
 def decide(prefix: Prefix, bundle: Source, request: Request) -> Decision:
     """Look at host and installation, plan, and refuse with every finding where it would not work."""
     manifest = bundle.manifest
     state = observe(prefix)
+    state = replace(state, data=snapshot.survey(prefix, manifest, state.pointer))
     found = gather(prefix, manifest, state, request, _built(bundle, state))
     lacking = sum(entry.size for entry in store.lacking(prefix, manifest.files))
     plan = plan_install(found, manifest, bundle.digest, state, request, Arrival(bundle.arrives, lacking))
     preflight.check_policy(manifest, plan, state, request)
-    preflight.require(preflight.check_host(found, manifest, state, plan, request), str(prefix.root))
+    dataformat.check(state.data, dataformat.declared_by(manifest, state.data), manifest.version)
+    findings = preflight.check_host(found, manifest, state, plan, request)
+    preflight.require(findings, str(prefix.root))
     if "contents" in plan.names():
         bundle.require(store.Shelf(prefix))
-    return Decision(bundle, found, state, plan)
+    return Decision(bundle, found, state, plan, tuple(preflight.notes(findings)))
 
 
 def observe(prefix: Prefix) -> InstallationState:
@@ -119,8 +121,8 @@ def _address(manifest: Manifest, state: InstallationState, request: Request) -> 
     if manifest.service is None or request.manager == "none" or not request.start:
         return "", 0
     known = state.service
-    host = request.host or (known.host if known else manifest.service.host)
-    return host, request.port or (known.port if known else manifest.service.port)
+    host = request.host or (known.host if known else state.address[0] or manifest.service.host)
+    return host, request.port or (known.port if known else state.address[1] or manifest.service.port)
 
 
 def install(prefix: Prefix, offer: Offer, request: Request, console: Console) -> Done:
@@ -145,6 +147,8 @@ def _install(prefix: Prefix, decision: Decision, request: Request, lock: Lock, c
     bundle, plan = decision.bundle, decision.plan
     begun = time.monotonic()
     if plan.action != "none":
+        for note in decision.notes:
+            console.warn(note)
         transact("install", prefix, plan, bundle.manifest, decision.state.service, lock, console, bundle)
         if plan.action == "upgrade" or plan.action == "install":
             aftercare(prefix, plan, console)

@@ -16,7 +16,8 @@ from .build import (
 )
 from .commit import Accept
 from .context import Context
-from .switch import DeriveUnit, Settle, Standby, StartService, SwitchPointer, WaitHealthy
+from .data import Migrate, RestoreData, TakeSnapshot
+from .switch import Configure, DeriveUnit, Settle, Standby, StartService, SwitchPointer, WaitHealthy
 
 STEPS: dict[str, Callable[[Context], Step]] = {
     "generation": MakeGeneration,
@@ -28,6 +29,10 @@ STEPS: dict[str, Callable[[Context], Step]] = {
     "check": CheckGeneration,
     "standby": Standby,
     "settings": Settle,
+    "configure": Configure,
+    "snapshot": TakeSnapshot,
+    "migrate": Migrate,
+    "restore": RestoreData,
     "switch": SwitchPointer,
     "unit": DeriveUnit,
     "start": StartService,
