@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any, Callable, Mapping, Optional, Sequence
 
-from bundle.atomic import write_atomic
+from bundle.atomic import fsync_directory, write_atomic
 
 from . import sealed, settings
 from .filesystem import give, give_tree, make_directory, read_plain, remove_empty, remove_file
@@ -65,6 +65,9 @@ class Provision:
             self._address(self.wanted)
             settings.write(prefix, self.wanted)
         own(prefix, self.wanted, self.made)
+        # A folder's name is safe from a power cut once the folder above it is synchronised.
+        for folder in dict.fromkeys(made.parent for made in self.made):
+            fsync_directory(folder)
 
     def _configure(self, default: Path) -> None:
         path = self.prefix.config / default.name
