@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bundle import layout
 from bundle.errors import RecoveryNeededError
-from bundle.manifest import parse_manifest
+from bundle.hashing import sha256_bytes
 from bundle.text import Text
 
 from . import pointer as pointers
-from . import receipt, sealed, store
-from .filesystem import remove_file, remove_tree
+from . import receipt, sealed, snapshot, store
+from .filesystem import read_plain, remove_file, remove_tree
 from .paths import Prefix
 from .pointer import Pointer
 from .state import complete_generations, generation_names
 
 
 def collect(prefix: Prefix, pointer: Pointer) -> list[str]:
-    """Remove releases that the pointer does not keep, and model files no release uses; return their names."""
+    """Remove releases that the pointer does not keep, with the snapshots of their data and the contents no release
+    uses; return their names."""
     removed = []
     for name in generation_names(prefix):
         if name not in pointer.kept:
             discard(prefix, name)
             removed.append(name)
+    snapshot.collect(prefix, pointer)
     store.collect(prefix, used_digests(prefix))
     return removed
 
@@ -63,10 +68,22 @@ def contents_of(prefix: Prefix, name: str) -> set[str]:
             if entry.path.startswith(("models/", "tools/", "source/")) and entry.is_file:
                 digests.add(entry.sha256)
     except (OSError, sealed.Damaged):
-        pass
+        digests |= _signatures_of(folder)
     data = store.manifest_bytes(prefix, name)
     if data is not None:
-        digests |= store.digests(parse_manifest(data), data)
+        digests |= store.digests(data)
+    return digests
+
+
+def _signatures_of(folder: Path) -> set[str]:
+    digests = set()
+    for name in layout.SIGNATURES:
+        try:
+            data = read_plain(folder / "tools" / name)
+        except OSError:
+            continue
+        if data is not None:
+            digests.add(sha256_bytes(data))
     return digests
 
 

@@ -7,6 +7,7 @@ read and compared first, once in a run (`Shelf`).
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -14,9 +15,8 @@ from typing import Callable, Iterable, Iterator, Optional, Set
 
 from bundle import layout
 from bundle.atomic import fsync_files, write_atomic
-from bundle.errors import IntegrityError
 from bundle.hashing import copy_hashed, sha256_bytes, sha256_file
-from bundle.manifest import FileEntry, Manifest, manifest_digest, parse_manifest
+from bundle.manifest import FileEntry, manifest_digest
 from bundle.unpacking import write_new
 
 from .filesystem import link_file, make_directory, remove_empty, remove_file, remove_tree
@@ -187,18 +187,22 @@ def expect(prefix: Prefix, manifest: bytes, used: Set[str]) -> None:
 def pending(prefix: Prefix) -> Set[str]:
     """Return the digests of an installation that was begun and has neither ended nor been taken back."""
     try:
-        data = prefix.incoming.read_bytes()
-        return digests(parse_manifest(data), data)
-    except (OSError, IntegrityError):
+        return digests(prefix.incoming.read_bytes())
+    except OSError:
         return set()
 
 
-def digests(manifest: Manifest, data: bytes, signatures: Iterable[bytes] = ()) -> Set[str]:
-    """Return the names that a release's contents have in the store, its manifest's own included."""
-    return {entry.sha256 for entry in manifest.files} | {
-        manifest_digest(data),
-        *(sha256_bytes(signature) for signature in signatures),
-    }
+def digests(manifest: bytes) -> Set[str]:
+    """Return the names that a release's contents have in the store, its manifest's own included.
+
+    Not by the strict parser: what an installed release needs is not thrown away because a later installer
+    would refuse its manifest.
+    """
+    try:
+        named = [entry["sha256"] for entry in json.loads(manifest)["files"]]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return set()
+    return {manifest_digest(manifest), *(name for name in named if isinstance(name, str))}
 
 
 def manifest_bytes(prefix: Prefix, generation: str) -> Optional[bytes]:

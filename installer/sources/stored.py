@@ -95,7 +95,8 @@ class StoredSource(StoreBacked):
         super().__init__(prefix, signed, required)
         self._copies = copies
         self._supplier = supplier
-        self._intact = intact
+        # Signatures are looked after by whoever makes the release; the store may let go of them meanwhile.
+        self._intact = {entry.sha256 for entry in signed.manifest.files} & set(intact)
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.hashing import sha256_file
 from installer import receipt
 from tests.support.bundles import Bundle, free_port
 
@@ -152,8 +153,15 @@ def test_only_the_current_release_and_two_predecessors_are_kept(site: Site, bund
     for bundle in made:
         assert site.install(bundle).code == 0
     assert sorted(os.listdir(site.prefix.generations)) == [bundle.generation for bundle in made[1:]]
-    assert sum(1 for path in site.prefix.store.rglob("*") if path.is_file()) == 3
+    held = {path.name for path in site.prefix.store.rglob("*") if path.is_file()}
+    assert held == {digest for bundle in made[1:] for digest in contents(bundle)}
     assert site.undeclared() == []
+
+
+def contents(bundle: Bundle) -> set[str]:
+    """Return the digests of all that the store keeps of a bundle: its files, manifest and signature."""
+    signature = sha256_file(bundle.root / "MANIFEST.json.sig")[1]
+    return {bundle.digest, signature, *(entry.sha256 for entry in bundle.manifest.files)}
 
 
 def test_model_files_are_shared_by_releases(site: Site, bundle_for: Make) -> None:
