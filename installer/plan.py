@@ -52,6 +52,10 @@ class Arrival:
     lacking_bytes: Optional[int] = None
 
 
+# An unpacked tree, of whose contents the store has none.
+BESIDE = Arrival()
+
+
 @dataclass(frozen=True)
 class PlannedStep:
     """One step: its name (a key of `steps.STEPS`), what it does, and the bytes it writes."""
@@ -98,7 +102,7 @@ def plan_install(
     digest: str,
     state: InstallationState,
     request: Request,
-    arrival: Arrival = Arrival(),
+    arrival: Arrival = BESIDE,
 ) -> Plan:
     """Return the steps that make `manifest`'s release the running one, from the state things are in."""
     generation = generation_of(state, manifest.sequence, digest)

@@ -13,7 +13,7 @@ from installer import preflight
 from installer.accepted import Accepted
 from installer.facts import HostFacts, Interpreter, PrefixFacts
 from installer.paths import generation_name
-from installer.plan import Plan, Request, destination, plan_install
+from installer.plan import BESIDE, Arrival, Plan, Request, destination, plan_install
 from installer.pointer import Pointer
 from installer.settings import ServiceSettings
 from installer.state import InstallationState
@@ -69,9 +69,13 @@ BUILD = ("generation", "environment", "files", "receipt")
 
 
 def plan(
-    state: InstallationState = EMPTY, facts: HostFacts = FACTS, manifest: Manifest = MANIFEST, **asked: Any
+    state: InstallationState = EMPTY,
+    facts: HostFacts = FACTS,
+    manifest: Manifest = MANIFEST,
+    arrival: Arrival = BESIDE,
+    **asked: Any,
 ) -> Plan:
-    return plan_install(facts, manifest, DIGEST, state, Request(**asked))
+    return plan_install(facts, manifest, DIGEST, state, Request(**asked), arrival)
 
 
 def test_a_first_installation_builds_configures_and_switches() -> None:
@@ -119,6 +123,48 @@ def test_the_host_interpreter_is_preferred_to_the_bundled_one() -> None:
     bare = plan(manifest=carried, facts=replace(FACTS, pythons=()))
     assert bare.archive is not None
     assert bare.names()[:3] == ("generation", "interpreter", "environment")
+
+
+def test_the_bundled_interpreter_is_used_on_request_although_the_host_has_one() -> None:
+    carried = replace(MANIFEST, files=(*FILES, entry("01_Prerequisites/python-3.12.tar.gz", "interpreter")))
+    made = plan(manifest=carried, python="bundled")
+    assert (made.interpreter, made.archive) == (None, carried.files[-1])
+    assert findings(manifest=carried, python="bundled") == []
+    assert findings(python="bundled") == ["python"], "a bundle without one cannot give it"
+
+
+def test_contents_that_arrive_as_a_stream_are_taken_into_the_store_first() -> None:
+    made = plan(arrival=Arrival("delta", 700))
+    assert made.names()[:3] == ("generation", "contents", "environment")
+    steps = {step.name: step for step in made.steps}
+    assert steps["contents"].bytes == 700
+    assert "델타" in steps["contents"].title.ko
+    assert steps["files"].bytes == 7, "the generation's own copy of the source"
+
+
+def test_models_are_counted_once_and_only_where_the_store_lacks_them() -> None:
+    model = replace(entry("07_Models/m/w.bin", "model", 10**9), sha256="1" * 64)
+    carried = replace(MANIFEST, files=(*FILES, model))
+    first = {step.name: step.bytes for step in plan(manifest=carried).steps}
+    assert 10**9 < first["files"] < 10**9 + 10_000
+    again = {step.name: step.bytes for step in plan(manifest=carried, arrival=Arrival(lacking_bytes=0)).steps}
+    assert again["files"] == 7
+
+
+def test_a_repaired_release_is_the_same_release() -> None:
+    rebuilt = f"{NAME}-r2"
+    state = replace(
+        INSTALLED,
+        pointer=Pointer(rebuilt, DIGEST, 5, (OLD,)),
+        complete=(OLD, rebuilt),
+        accepted=Accepted(True, 5, (OLD, NAME), "t"),
+        running=rebuilt,
+    )
+    assert plan(state).action == "none"
+    assert plan(state).generation == rebuilt
+    kept = replace(EARLIER, complete=(OLD, rebuilt))
+    assert plan(kept).names() == ("check", *SWITCH)
+    assert plan(kept).generation == rebuilt
 
 
 def test_a_service_user_needs_an_interpreter_it_can_reach() -> None:

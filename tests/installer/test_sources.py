@@ -9,20 +9,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder.cache import Cache
-from builder.sealing.seal import seal
-from builder.stage import StagedFile
-from builder.transport.delta import BaseManifest
-from builder.transport.ship import ship
 from bundle.hashing import sha256_bytes
 from installer import receipt, store
 from tests.support.bundles import Bundle
+from tests.support.carrying import Carried, pack
 from tests.support.wheels import wheel_bytes
 
 from .site import Run, Site
@@ -30,30 +25,6 @@ from .site import Run, Site
 Make = Callable[..., Bundle]
 WEIGHTS = random.Random(1).randbytes(300_000)
 EPOCH = 1_700_000_000
-
-
-@dataclass
-class Carried:
-    """A bundle on its way: what the builder's transport made of a tree."""
-
-    path: Path
-    bundle: Bundle
-
-    @property
-    def folder(self) -> Path:
-        return self.path.parent
-
-
-def pack(bundle: Bundle, folder: Path, base: Bundle | None = None, **wanted: Any) -> Carried:
-    """Pack a bundle's tree as the builder does: whole, as a delta (`base`) or as volumes (`volume_size`)."""
-    files = [StagedFile(entry, (bundle.root / entry.path).read_bytes()) for entry in bundle.manifest.files]
-    if base is not None:
-        wanted["base"] = BaseManifest(base.manifest, base.digest)
-    cache = Cache(folder.parent / "pack-cache")
-    stem = f"RAGTrace-Enterprise-{bundle.manifest.version}-linux-x86_64"
-    sealed = seal(bundle.manifest, [bundle.key])
-    packed = ship(folder, stem, files, sealed, EPOCH, cache, lambda n: None, keys=[bundle.key], **wanted)
-    return Carried(packed.path, bundle)
 
 
 def words(bundle: Bundle, *more: str) -> list[str]:
@@ -415,7 +386,8 @@ def test_a_dry_run_verifies_everything_and_writes_nothing(
 ) -> None:
     first, second = releases(bundle_for)
     site.install(first)
-    wanted: dict[str, Any] = {"delta": {"base": first}, "volumes": {"volume_size": 12_000_000}}.get(form, {})
+    forms: dict[str, dict[str, Any]] = {"delta": {"base": first}, "volumes": {"volume_size": 12_000_000}}
+    wanted = forms.get(form, {})
     carried = pack(second, tmp_path / "usb", **wanted)
     before = snapshot(site.root)
     given = str(carried.path if form != "volumes" else carried.folder)
@@ -467,3 +439,29 @@ def test_the_installed_copy_says_what_it_needs_and_takes_a_delta(
     done = subprocess.run([sys.executable, str(copy), "--delta", str(carried.path)], check=False)
     assert done.returncode == 0
     require_whole(site, second)
+
+
+@pytest.mark.parametrize("form", ("tree", "archive"))
+def test_a_model_larger_than_the_memory_allowed_passes_through(
+    site: Site, bundle_for: Make, tmp_path: Path, form: str
+) -> None:
+    size = 300_000_000
+    bundle = bundle_for(models={"m/w.bin": bytes(size)})
+    given = bundle.root if form == "tree" else pack(bundle, tmp_path / "usb").path
+    peak = tmp_path / "peak"
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(
+        "import atexit\n"
+        "def tell():\n"
+        "    with open('/proc/self/status') as status:\n"
+        "        line = next(line for line in status if line.startswith('VmHWM'))\n"
+        f"    open({str(peak)!r}, 'a').write(line)\n"
+        "atexit.register(tell)\n"
+    )
+    path = f"{tmp_path / 'hook'}{os.pathsep}{Path(__file__).resolve().parents[2]}"
+    done = site.run("--bundle", str(given), *words(bundle), environment={"PYTHONPATH": path})
+    assert done.code == 0, done.err
+    peaks = [int(line.split()[1]) * 1024 for line in peak.read_text().splitlines()]
+    assert max(peaks) < 100_000_000
+    shutil.rmtree(site.prefix.store)
+    shutil.rmtree(bundle.root)
