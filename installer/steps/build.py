@@ -142,11 +142,11 @@ class WriteReceipt(ContextStep):
         folder, manifest = self.context.folder, self.context.manifest
         remove_tree(self.prefix.scratch)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as aside:
-            written = aside.submit(write_out)
+            written, settled = aside.submit(write_out), aside.submit(self.context.shelf.settle)
             # A model that this run has just read in the store is the same file here.
             entries = receipt.take(folder, self.context.linked, durable=True)
-            self.context.shelf.settle()
             written.result()
+            settled.result()
         _require(receipt_problems(manifest, folder, entries), folder)
         fsync_files([self.prefix.generations, self.prefix.root])
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
