@@ -101,6 +101,11 @@ class IsolatedHost:
         return set(self._held)
 
     @property
+    def leader(self) -> int:
+        """The host's first process as this machine numbers it: what `nsenter` wants to know; 0 while it is down."""
+        return self._leader
+
+    @property
     def running(self) -> bool:
         """Whether the host is up."""
         return self._nspawn is not None and self._nspawn.poll() is None
