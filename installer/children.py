@@ -52,7 +52,12 @@ def run_tied(
     Raises:
         subprocess.TimeoutExpired: it took longer than `timeout_s` and was ended.
     """
-    identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
+    identity: dict[str, Any] = {}
+    if user:
+        import pwd
+
+        entry = pwd.getpwnam(user)
+        identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     with open_log(output) as stream:
         process = subprocess.Popen(
             list(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,

@@ -265,9 +265,8 @@ def remove(prefix: Prefix, name: str) -> None:
     remove_tree(folder)
 
 
-def collect(prefix: Prefix, pointer: Pointer) -> list[str]:
-    """Remove snapshots of releases that the pointer does not keep, and all but the newest of each; return their
-    names. Only after success: no note may be there."""
+def superfluous(prefix: Prefix, pointer: Pointer) -> list[str]:
+    """Return the snapshots of releases that the pointer does not keep, and all but the newest of each release."""
     keep: set[str] = set()
     seen: set[str] = set()
     releases = {release_of(name) for name in pointer.kept}
@@ -276,11 +275,15 @@ def collect(prefix: Prefix, pointer: Pointer) -> list[str]:
         if release in releases and release not in seen:
             seen.add(release)
             keep.add(one.name)
-    removed = [name for name in names(prefix) if name not in keep]
+    return [name for name in names(prefix) if name not in keep]
+
+
+def collect(prefix: Prefix, pointer: Pointer) -> list[str]:
+    """Remove what is superfluous and return it. Only after success: the data are right as they are."""
+    removed = superfluous(prefix, pointer)
     for name in removed:
         remove(prefix, name)
-    if not keep:
-        _remove_empty(prefix)
+    _remove_empty(prefix)
     return removed
 
 

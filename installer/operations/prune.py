@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 from bundle.errors import UsageProblem
 from bundle.text import Text
 
-from .. import generations, logs, pointer, reserve, store, usage
+from .. import generations, logs, pointer, reserve, snapshot, store, usage
 from ..console import Console
 from ..filesystem import remove_file
 from ..paths import Prefix
@@ -130,6 +130,8 @@ def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
             for name in generation_names(prefix):
                 if name not in pruning.keep:
                     generations.discard(prefix, name)
+            if found is not None:
+                snapshot.collect(prefix, shortened(found, len(pruning.keep) - 1))
             store.collect(prefix, generations.used_digests(prefix))
             for path in _old_logs(prefix, pruning.keep):
                 remove_file(path)

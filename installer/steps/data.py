@@ -16,7 +16,7 @@ from bundle.text import Text, human_size
 from .. import activation, dataformat, logs, snapshot, treecopy
 from ..children import minimal_environment, run_tied, tail
 from ..dataformat import PASSING
-from ..filesystem import make_directory, remove_file
+from ..filesystem import make_directory, remove_file, remove_tree
 from ..hosts.interface import ServiceDefinition
 from ..service import define
 from ..settings import ServiceSettings, read_variables
@@ -122,7 +122,7 @@ class Migrate(ContextStep):
         finally:
             self.output = tail(output, LOG_LINES)
             kept = logs.keep(prefix, "migrate", self.plan.generation, self.output + "\n")
-            remove_file(output)
+            remove_tree(prefix.scratch)
             if kept is not None:
                 self.context.console.note(Text(f"변환 로그: {kept}", f"log of the migration: {kept}"))
 
