@@ -10,6 +10,9 @@ from typing import Any, Callable, Optional, TextIO
 from bundle.errors import RagTraceError
 from bundle.text import Text, human_size
 
+# A rate taken from less says little.
+TELLING_BYTES = 1_000_000
+
 
 class Console:
     """Plain lines that also read well in a log file. A terminal that has gone away is not an error:
@@ -29,6 +32,7 @@ class Console:
         self.as_json = as_json
         self.out = out or sys.stdout
         self.err = err or sys.stderr
+        self._progress: Optional[_Progress] = None
 
     def stage(self, number: int, total: int, title: Text, size: int = 0) -> None:
         """Say that a stage begins."""
@@ -49,7 +53,15 @@ class Console:
 
     def progress(self, title: Text, total: int) -> Callable[[int], None]:
         """Return a counter of bytes that prints a line every so often, from any thread."""
-        return _Progress(self, title, total).add
+        self._progress = _Progress(self, title, total)
+        return self._progress.add
+
+    @property
+    def bytes_per_s(self) -> float:
+        """How many bytes a second the last progress went; 0 where there was none, or too little to tell."""
+        last = self._progress
+        took = last.ended - last.begun if last is not None else 0.0
+        return last.done / took if last is not None and took > 0 and last.done >= TELLING_BYTES else 0.0
 
     def report(self, text: Text, document: dict[str, Any]) -> None:
         """Give the result: the text for a person, or the document with --json."""
@@ -90,10 +102,12 @@ class _Progress:
         self.total = total
         self.done = 0
         self.shown = 0
-        self.next_time = time.monotonic() + 0.5
+        self.begun = self.ended = time.monotonic()
+        self.next_time = self.begun + 0.5
 
     def add(self, count: int) -> None:
         self.done += count
+        self.ended = time.monotonic()
         tenth = 10 * self.done // self.total if self.total else 0
         if tenth > self.shown and time.monotonic() >= self.next_time:
             self.shown = tenth

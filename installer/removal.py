@@ -40,6 +40,7 @@ class Item:
     path: str
     what: Text
     bytes: int
+    files: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Removal:
     def bytes(self) -> int:
         """Bytes that come free."""
         return sum(item.bytes for item in self.going)
+
+    @property
+    def files(self) -> int:
+        """Files and folders that go, about."""
+        return sum(item.files for item in self.going)
 
 
 @dataclass(frozen=True)
@@ -147,11 +153,11 @@ def survey(prefix: Prefix, purge: bool) -> Removal:
         foreign += [f"generations/{name}/{path}" for path in others]
         folder = prefix.generation(name)
         size = sum(_own_bytes(path, seen) for path in (folder, *(folder / path for path in ours)))
-        going.append(Item(f"generations/{name}", Text("릴리스", "release"), size))
+        going.append(Item(f"generations/{name}", Text("릴리스", "release"), size, len(ours)))
     objects = list(_store_objects(prefix))
     if prefix.store.is_dir():
         size = sum(_own_bytes(path, seen) for path in objects)
-        going.append(Item("store", Text("공유 저장소", "shared store"), size))
+        going.append(Item("store", Text("공유 저장소", "shared store"), size, len(objects)))
     for path in (prefix.pointer, prefix.link):
         if os.path.lexists(path) and (path == prefix.pointer or path.is_symlink()):
             going.append(
@@ -186,7 +192,8 @@ def _keepsakes(prefix: Prefix, seen: Set[usage.Inode], purge: bool) -> List[Item
                 what = Text(
                     f"{what.ko}: 링크만, {target}은 남음", f"{what.en}: the link only, {target} stays"
                 )
-            items.append(Item(name, what, usage.size([place], seen)))
+            count = sum(1 for _ in usage.statuses(place))
+            items.append(Item(name, what, usage.size([place], seen), count))
     kept = [path for path in _state_files(prefix) if _survives(path.name)]
     items += [
         Item(f"state/{path.name}", Text("감사 기록", "audit log"), usage.size([path], seen)) for path in kept

@@ -7,7 +7,7 @@ from typing import Any, List, Optional, Sequence
 
 from bundle.text import Text, human_size
 
-from .. import removal, settings
+from .. import estimate, removal, settings
 from ..console import Console
 from ..operations.uninstall import STEPS, require_something, uninstall
 from ..paths import Prefix
@@ -41,16 +41,24 @@ def _report(
 ) -> None:
     """Say what went (or would go), what stays and where, and what is not ours."""
     user = service.user if service is not None else ""
+    planned = action == "plan"
+    times = [0.1, 2.0 if service is not None else 0.1, 0.1, estimate.removal(what.files)]
     document = {
         "ok": True, "action": action, "prefix": str(prefix.root), "purge": purge, "bytes": what.bytes,
         "removed": [_item(item) for item in what.going], "kept": [_item(item) for item in what.staying],
-        "foreign": list(what.foreign), "user": user or None, "seconds": round(seconds, 3),
+        "foreign": list(what.foreign), "user": user or None,
+        "seconds": round(sum(times) if planned else seconds, 3),
         "service": None if service is None else {"manager": service.manager, "name": service.name},
-        "steps": [step.name for step in STEPS] if action == "plan" else [],
+        "steps": [
+            {"name": step.name, "title": step.title.to(console.lang), "seconds": round(time, 1)}
+            for step, time in zip(STEPS, times)
+        ] if planned else [],
     }  # fmt: skip
-    console.report(
-        Text(*("\n".join(_lines(lang, action, what, service, prefix)) for lang in ("ko", "en"))), document
-    )
+    total = estimate.about(sum(times)) if planned else Text(f"{seconds:.1f}초", f"{seconds:.1f} s")
+    shown = {
+        lang: "\n".join(_lines(lang, action, what, service, prefix, total.to(lang))) for lang in ("ko", "en")
+    }
+    console.report(Text(**shown), document)
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -58,7 +66,7 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def _lines(
-    lang: str, action: str, what: Removal, service: Optional[ServiceSettings], prefix: Prefix
+    lang: str, action: str, what: Removal, service: Optional[ServiceSettings], prefix: Prefix, time: str
 ) -> List[str]:
     def say(ko: str, en: str) -> str:
         return Text(ko, en).to(lang)
@@ -66,9 +74,9 @@ def _lines(
     size = human_size(what.bytes)
     root = str(prefix.root)
     lines = [
-        say(f"제거할 것 ({size}): {root}", f"would be removed ({size}): {root}")
+        say(f"제거할 것 ({size}, {time}): {root}", f"would be removed ({size}, {time}): {root}")
         if action == "plan"
-        else say(f"제거했습니다 ({size}): {root}", f"removed ({size}): {root}")
+        else say(f"제거했습니다 ({size}, {time}): {root}", f"removed ({size}, {time}): {root}")
     ]
     if service is not None and service.manager != "none":
         name = f"{service.name} ({service.manager})"
