@@ -61,7 +61,7 @@ def run(
     try:
         for number, (plan, step) in enumerate(zip(planned, steps), 1):
             console.stage(number, len(planned), plan.title, plan.bytes)
-            journal.note("step", step=plan.name)
+            journal.note("step", step=plan.name, bytes=plan.bytes)
             begun.append((plan, step))
             step.apply()
         settle()

@@ -17,6 +17,7 @@ from ..paths import TEMPORARY_PYTHON, Prefix
 if TYPE_CHECKING:
     from bundle.trust import Anchors
 
+    from ..estimate import Rate
     from ..operations.session import Done
     from ..plan import Plan, Request
     from ..sources import Offer
@@ -108,23 +109,46 @@ def request_of(options: argparse.Namespace) -> Request:
     )
 
 
+def known_rate(prefix: Prefix, console: Console) -> Rate:
+    """Return how fast this host is, as far as this run and the journal of earlier ones tell."""
+    from .. import estimate, journal
+
+    try:
+        return estimate.rate(console.bytes_per_s, list(journal.read_lines(prefix.journal)))
+    except OSError:
+        return estimate.rate(console.bytes_per_s, ())
+
+
 def print_plan(plan: Plan, prefix: Prefix, console: Console, more: Mapping[str, Any] = {}) -> None:
     """Report a plan instead of carrying it out."""
     from bundle.text import human_size
 
+    from .. import estimate
+
     interpreter = plan.interpreter.path if plan.interpreter else (plan.archive.path if plan.archive else "")
+    times = estimate.seconds(plan, known_rate(prefix, console))
     steps = [
-        {"name": step.name, "title": step.title.to(console.lang), "bytes": step.bytes} for step in plan.steps
+        {
+            "name": step.name,
+            "title": step.title.to(console.lang),
+            "bytes": step.bytes,
+            "seconds": round(time, 1),
+        }
+        for step, time in zip(plan.steps, times)
     ]
     document = {
         "ok": True, "action": plan.action, "prefix": str(prefix.root), "generation": plan.generation,
         "version": plan.version, "from": plan.base.generation if plan.base else None, "python": interpreter,
-        "bytes_needed": plan.bytes_needed, "service": vars(plan.settings) if plan.settings else None, "steps": steps, **more,
+        "bytes_needed": plan.bytes_needed, "service": vars(plan.settings) if plan.settings else None, "steps": steps, "seconds": round(sum(times), 1), **more,
     }  # fmt: skip
 
     def lines(lang: str) -> str:
-        shown = [f"{n}. {s.title.to(lang)}" + (f" ({human_size(s.bytes)})" if s.bytes else "")
-                 for n, s in enumerate(plan.steps, 1)]  # fmt: skip
+        shown = []
+        for number, (step, time) in enumerate(zip(plan.steps, times), 1):
+            size = f"{human_size(step.bytes)}, " if step.bytes else ""
+            shown.append(f"{number}. {step.title.to(lang)} ({size}{estimate.about(time).to(lang)})")
+        total = estimate.about(sum(times))
+        shown.append(Text(f"모두 합해 {total.ko}", f"{total.en} in all").to(lang))
         return "\n".join([f"{plan.action}: {plan.version} ({plan.generation}) -> {prefix.root}", *shown])
 
     console.report(Text(lines("ko"), lines("en")), document)
@@ -150,6 +174,8 @@ def report_done(done: Done, prefix: Prefix, console: Console) -> None:
         "rollback": Text("되돌렸습니다", "rolled back"),
         "repair": Text("복구했습니다", "repaired"),
         "start": Text("시작했습니다", "started"),
+        "config": Text("설정을 바꾸었습니다", "the configuration was changed"),
+        "unchanged": Text("설정이 이미 그렇습니다", "the configuration says so already"),
         "stop": Text("멈췄습니다", "stopped"),
     }
     title = titles[done.action]
@@ -165,7 +191,11 @@ def report_done(done: Done, prefix: Prefix, console: Console) -> None:
     python = own if os.environ.get(TEMPORARY_PYTHON) else "python3"
     ko += [f"  상태:   {python} {tools} --status", f"  되돌리기: {python} {tools} --rollback"]
     en += [f"  state:   {python} {tools} --status", f"  go back: {python} {tools} --rollback"]
-    told = advice(prefix, done.generation, done.service) if done.action in ("install", "upgrade", "resume") else None
+    told = (
+        advice(prefix, done.generation, done.service)
+        if done.action in ("install", "upgrade", "resume")
+        else None
+    )
     if told is not None:
         document["advice"] = told.to(console.lang)
         ko.append(f"  할 일:   {told.ko}")

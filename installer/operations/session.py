@@ -172,6 +172,8 @@ def transact(
     came_from = plan.base.generation if plan.base is not None else ""
     told: dict[str, object] = {"from": came_from, "to": plan.generation, "manifest": plan.digest}
     told.update(version=plan.version, transaction=context.transaction)
+    if plan.keys:
+        told["keys"] = list(plan.keys)
     if bundle is not None:
         told.update(audit.provenance(bundle))
         # Only --allow-downgrade lets this happen: the log says what it let pass.
