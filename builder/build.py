@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bundle import atomic, layout
 from bundle.manifest import Manifest
 from bundle.text import Text
+from bundle.trustrecords import Carried
 
 from . import contents, network, planning, stage
 from .assessment import assess, audit, policy, snapshot
@@ -21,7 +22,7 @@ from .disk import Need, require_room
 from .gather import gather
 from .plan import BundlePlan
 from .planning import Request
-from .sealing import expiry, provenance, seal
+from .sealing import expiry, provenance, records, seal
 from .sealing.signing import Signer
 from .sources import permission
 from .transport import delta, pack, ship
@@ -56,7 +57,8 @@ class Order:
     """How the bundles are to be made and where they go; the same for all targets of one run.
 
     `expires` is a day or ``90d``; `fail_on` a level of `assessment.findings.LEVELS`; `volume_size` is in
-    bytes; `base` the manifest of the bundle that a delta is to build on; `token` the model hub's.
+    bytes; `base` the manifest of the bundle that a delta is to build on; `token` the model hub's;
+    `trust_records` the chain by which hosts that know an earlier key learn of today's.
     """
 
     output: Path
@@ -69,6 +71,7 @@ class Order:
     volume_size: int | None = None
     base: delta.BaseManifest | None = None
     token: str | None = None
+    trust_records: tuple[Carried, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,12 @@ def _build_bundle(plan: BundlePlan, standing: Standing, run: _Run) -> BuiltBundl
     if report is not None:
         document = stage.staged(snapshot.PATH, snapshot.to_bytes(report), "advisories", "assessment")
         found = found.with_files([document])
+    carried_records = [
+        stage.staged(f"{layout.TRUST}/{name}", data, "trust", "trust")
+        for item in run.order.trust_records
+        for name, data in item.files().items()
+    ]
+    found = found.with_files(carried_records)
     assessed = assess.assess(_subject(found, standing, report, run), run.cache)
     found = found.with_files(assessed.files)
     listed = None if report is None else snapshot.manifest_entry(report)
@@ -147,6 +156,8 @@ def _build_bundle(plan: BundlePlan, standing: Standing, run: _Run) -> BuiltBundl
     packed = _write(found, manifest, standing, run)
     statement = _state_provenance(found.plan, manifest, packed, run)
     signers = pack.write_allowed_signers(run.order.output, run.signers)
+    if run.order.trust_records:
+        records.write_beside(run.order.output, run.order.trust_records)
     return BuiltBundle(
         packed, manifest, run.signers, signers, statement, run.downloaded, report, assessed.flagged
     )

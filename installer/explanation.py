@@ -29,7 +29,7 @@ from . import trust_store
 from .paths import Prefix, generation_name
 from .state import InstallationState, read_state
 
-ESTABLISHED, OPEN, FAILED, FACT = "established", "not established", "failed", "fact"
+ESTABLISHED, OPEN, FAILED, FACT = "established", "not established", "refused", "fact"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,15 @@ def _sealing(lang: str) -> argparse.ArgumentParser:
         ),
     )
     add_option(
+        "--trust-records",
+        type=Path,
+        metavar="DIR",
+        help=text(
+            "번들에 담을 키 기록의 폴더 (keys rotate, keys revoke)",
+            "the folder of trust records to carry (keys rotate, keys revoke)",
+        ),
+    )
+    add_option(
         "--sequence",
         type=int,
         metavar="N",
@@ -146,6 +156,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     order = _order(options)
     cache = open_default()
     signers, made = _signers(options, console.lang)
+    if options.trust_records is not None:
+        from ..sealing import records
+
+        order = dataclasses.replace(order, trust_records=records.for_bundle(options.trust_records, signers))
     with disk.named(cache.root, order.output):
         for bundle in build.build_bundles(wanted, order, cache, signers, console):
             if options.json:

@@ -1,4 +1,4 @@
-"""``keys``: make a signing key, show one, add a signature to a bundle. No secret is ever shown."""
+"""``keys``: make a signing key, show one, add a signature, replace and revoke keys. No secret is ever shown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundle import layout
 from bundle.errors import UsageProblem
 from bundle.text import Text
+
+from . import keyrecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +36,7 @@ def add(
         return Text(korean, english).to(lang)
 
     parser = commands.add_parser(NAME, help=text("서명 키 만들기와 보기", "make and show signing keys"))
-    actions = parser.add_subparsers(dest="action", required=True, metavar="{new,show,sign}")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="{new,show,sign,rotate,revoke}")
     secret = _passphrase_file(lang)
     new = actions.add_parser(
         "new",
@@ -76,14 +79,18 @@ def add(
     sign = actions.add_parser(
         "sign",
         parents=[secret, speaking],
-        help=text("풀어 둔 번들에 서명 더하기", "add a signature to an unpacked bundle"),
+        help=text(
+            "풀어 둔 번들이나 키 기록에 서명 더하기",
+            "add a signature to an unpacked bundle or a trust record",
+        ),
     )
     sign.add_argument(
         "manifest",
         type=Path,
         metavar="MANIFEST.json",
         help=text(
-            "번들의 매니페스트 (옆에 서명을 씁니다)", "the bundle's manifest; the signature goes beside"
+            "번들의 매니페스트 또는 키 기록 000002.json (옆에 서명을 씁니다)",
+            "the bundle's manifest, or a trust record such as 000002.json; the signature goes beside",
         ),
     )
     sign.add_argument(
@@ -95,6 +102,7 @@ def add(
         ),
     )
     sign.add_argument("--principal", default="", metavar="NAME", help=_principal_help(lang))
+    keyrecords.add(actions, [secret, speaking], lang)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -103,6 +111,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         "new": _new,
         "show": _show,
         "sign": _sign,
+        "rotate": keyrecords.run,
+        "revoke": keyrecords.run,
     }
     actions[options.action](options, console)
     return 0
@@ -146,11 +156,15 @@ def _show(options: argparse.Namespace, console: Console) -> None:
 
 
 def _sign(options: argparse.Namespace, console: Console) -> None:
-    from ..sealing import countersign, keys, passphrase
+    from ..sealing import countersign, keys, passphrase, records
     from ..sealing.signing import allowed_signers_line
 
     source = passphrase.from_options(options.passphrase_file, console.lang)
     signer = keys.load_signer(options.signing_key or keys.default_key_path(), options.principal, source)
+    if options.manifest.name != layout.MANIFEST:
+        _, _, made = records.add_signature(options.manifest, signer)
+        keyrecords.told(options, console, made, [signer])
+        return
     place, earlier = countersign.countersign(options.manifest, signer)
     if options.json:
         console.result_json(

@@ -11,8 +11,14 @@ from bundle import layout, sshsig
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-# What an isolated host may believe of a key's signatures: bundles, how they were made, and what carries them.
-NAMESPACES = (layout.NAMESPACE, layout.PROVENANCE_NAMESPACE, layout.VOLUMES_NAMESPACE)
+# What an isolated host may believe of a key's signatures: bundles, how they were made, what carries them, and who
+# is to be believed next.
+NAMESPACES = (
+    layout.NAMESPACE,
+    layout.PROVENANCE_NAMESPACE,
+    layout.VOLUMES_NAMESPACE,
+    layout.TRUST_NAMESPACE,
+)
 
 
 class Signer(Protocol):

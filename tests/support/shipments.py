@@ -58,7 +58,7 @@ def shipment(contents: Mapping[str, bytes] = FILES, key: SigningKey = KEY, **cha
     manifest = manifest_of(contents, **changes)
     kinds = {".whl": "wheel", ".safetensors": "model"}
     entries = tuple(
-        replace(entry, kind=kinds.get(Path(entry.path).suffix, "document")) for entry in manifest.files
+        replace(entry, kind=kinds.get(Path(entry.path).suffix, entry.kind)) for entry in manifest.files
     )
     manifest = replace(manifest, files=entries)
     return Shipment(contents, manifest, seal(manifest, [key]), key)
