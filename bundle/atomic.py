@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterable, Optional
+from typing import Callable, Iterable, Optional, TypeVar
+
+# Windows refuses to replace or remove a file that somebody has open, if only a virus scanner for a moment: access
+# denied, sharing violation, lock violation.
+_SHARING = (5, 32, 33)
+# Two seconds in all: longer than a scanner looks, shorter than anybody waits.
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.6)
+_Result = TypeVar("_Result")
+
+
+def patiently(action: Callable[[], _Result]) -> _Result:
+    """Do something that replaces or removes files, again and again while Windows says that one is in use.
+
+    Raises:
+        OSError: it still says so after two seconds, or something else went wrong.
+    """
+    for pause in _PAUSES_S:
+        try:
+            return action()
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _SHARING:
+                raise
+        time.sleep(pause)
+    return action()
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -25,10 +49,10 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             if sys.platform != "win32":
                 os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        patiently(lambda: os.replace(temporary, path))
     except BaseException:
         if os.path.lexists(temporary):
-            os.unlink(temporary)
+            patiently(lambda: os.unlink(temporary))
         raise
     fsync_directory(path.parent)
 

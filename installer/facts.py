@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Sequence
 
+from .children import minimal_environment
+from .hosts.systemd import user_manager
+from .hosts.windows import is_administrator
 from .paths import TEMPORARY_PYTHON
 
 # Folders that the hardened unit hides from the service (ProtectHome, PrivateTmp).
@@ -44,11 +47,18 @@ class PrefixFacts:
     reachable: bool
     free_bytes: int
     free_files: int
+    # Kind of the file system (Linux), and the longest path that programs may use (Windows); nothing and 0: no limit known.
+    filesystem: str = ""
+    path_limit: int = 0
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """Everything that preflight and plan look at; plain values only."""
+    """Everything that preflight and plan look at; plain values only.
+
+    `memory_mb` is what this process may use: the machine's memory, or less where a control group says so
+    (`memory_capped`). `cpu_level` is N of the psABI's x86-64-vN, 0 where unknown or another processor.
+    """
 
     os: str
     arch: str
@@ -60,6 +70,22 @@ class HostFacts:
     pythons: tuple[Interpreter, ...]
     prefix: PrefixFacts
     port_problem: str
+    memory_capped: bool = False
+    container: str = ""
+    user_systemd: bool = False
+    lingering: bool = False
+    administrator: bool = False
+    selinux: bool = False
+    cpu_level: int = 0
+    gpu_driver: str = ""
+
+    @property
+    def manager(self) -> str:
+        """The service manager that fits this host and whoever runs this."""
+        if self.os in ("windows", "macos"):
+            return {"windows": "windows", "macos": "launchd"}[self.os]
+        # A user's own systemd brings the service back after a reboot only with lingering; cron always does.
+        return "systemd" if (self.systemd and self.euid == 0) or self.lingering else "process"
 
 
 def gather(
@@ -78,17 +104,27 @@ def gather(
     libc, version = libc_of_host()
     euid = os.geteuid() if hasattr(os, "geteuid") else -1
     systemd = Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None
+    user_systemd, lingering = user_manager() if systemd and euid > 0 else (False, False)
+    physical, cap = memory_mb(), cgroup_limit_mb()
     return HostFacts(
         os=_SYSTEMS.get(sys.platform, sys.platform),
         arch=_ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower()),
         libc=libc,
         libc_version=version,
         euid=euid,
-        memory_mb=memory_mb(),
+        memory_mb=min(physical, cap) if cap and physical else physical,
         systemd=systemd,
         pythons=tuple(find_pythons(pythons, chosen, shared and systemd and euid == 0)),
         prefix=look_at(prefix),
         port_problem=probe_port(host, port) if host else "",
+        memory_capped=0 < cap < physical,
+        container=container_of_host(),
+        user_systemd=user_systemd,
+        lingering=lingering,
+        administrator=is_administrator(),
+        selinux=_first_line(Path("/sys/fs/selinux/enforce")) == "1",
+        cpu_level=cpu_level(_read("/proc/cpuinfo")),
+        gpu_driver=gpu_driver(),
     )
 
 
@@ -161,6 +197,61 @@ def memory_mb() -> int:
         return 0
 
 
+def cgroup_limit_mb(root: Path = Path("/")) -> int:
+    """Return the least memory limit of the control groups this process is in, in MiB; 0 for none (Linux)."""
+    limits = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        kinds, _, path = line.partition(":")[2].partition(":")
+        if kinds not in ("", "memory"):
+            continue
+        top = root / "sys/fs/cgroup" / kinds
+        name = "memory.limit_in_bytes" if kinds else "memory.max"
+        group = top / path.lstrip("/")
+        while group == top or top in group.parents:
+            value = _first_line(group / name)
+            # Version 1 says "none" by a number close to 2^63.
+            if value.isdigit() and int(value) < 1 << 60:
+                limits.append(int(value) // (1024 * 1024))
+            group = group.parent
+    return min(limits, default=0)
+
+
+# What a processor has to have for each level (x86-64 psABI, section 3.1.1), in the words of /proc/cpuinfo.
+_LEVELS = (
+    {"cmov", "cx8", "fpu", "fxsr", "mmx", "syscall", "sse", "sse2"},
+    {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"},
+    {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"},
+    {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+)
+
+
+def cpu_level(cpuinfo: str) -> int:
+    """Return N of x86-64-vN from the text of ``/proc/cpuinfo``; 0 where it does not tell."""
+    found = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
+    flags = set(found.group(1).split()) if found else set()
+    level = 0
+    while level < len(_LEVELS) and _LEVELS[level] <= flags:
+        level += 1
+    return level
+
+
+def gpu_driver() -> str:
+    """Return the version of NVIDIA's kernel driver, or nothing."""
+    found = re.search(r"Module\s+(\d+[\d.]*)", _read("/proc/driver/nvidia/version"))
+    return found.group(1) if found else ""
+
+
+def _read(path: os.PathLike[str] | str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _first_line(path: Path) -> str:
+    return _read(path).partition("\n")[0].strip()
+
+
 def find_pythons(wanted: Sequence[str], chosen: str = "", shared: bool = False) -> Iterator[Interpreter]:
     """Yield CPython interpreters of the host with a wanted version, in the order of `wanted`.
 
@@ -208,12 +299,16 @@ def _inside(path: str, folder: str) -> bool:
 def probe(path: str) -> Interpreter | None:
     """Ask an interpreter what it is; None where it does not run or is not CPython."""
     own = getattr(sys, "_base_executable", None) or sys.executable
-    if os.path.realpath(path) == os.path.realpath(own) and sys.implementation.name == "cpython":
+    # One that only runs with the shell's library path would not run as the service: it is asked, without that.
+    helped = any(name.startswith(("LD_", "DYLD_")) for name in os.environ)
+    ours = os.path.realpath(path) == os.path.realpath(own) and sys.implementation.name == "cpython"
+    if ours and not helped:
         return Interpreter(os.path.abspath(path), "%d.%d" % sys.version_info[:2], reachable_by_all(path))
     try:
         answer = subprocess.run(
             [path, "-I", "-S", "-c", _PROBE],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20, check=True,
+            env=minimal_environment({}),
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
@@ -251,7 +346,39 @@ def look_at(prefix: Path) -> PrefixFacts:
         reachable=reachable_by_all(str(ancestor)) and not any(_inside(str(prefix), h) for h in HIDDEN),
         free_bytes=usage.free if usage else 0,
         free_files=files,
+        filesystem=filesystem_of(ancestor, _read("/proc/self/mountinfo")),
+        path_limit=path_limit(),
     )
+
+
+def filesystem_of(path: Path, mountinfo: str) -> str:
+    """Return the kind of the file system `path` lies on, from the text of ``/proc/self/mountinfo``."""
+    real = os.path.realpath(path)
+    best = ("", "")
+    for line in mountinfo.splitlines():
+        mount, _, rest = line.partition(" - ")
+        words = mount.split()
+        if len(words) < 5 or not rest:
+            continue
+        # Blanks in mount points are written as octal numbers.
+        point = re.sub(r"\\([0-7]{3})", lambda number: chr(int(number.group(1), 8)), words[4])
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0]):
+            best = (point, rest.split()[0])
+    return best[1]
+
+
+def path_limit() -> int:
+    """Return the longest path that every program may use: 260 on a Windows whose switch for long paths is off."""
+    if sys.platform != "win32":
+        return 0
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return 0 if winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1 else 260
+    except OSError:
+        return 260
 
 
 def _volume(path: Path) -> tuple[int, bool]:

@@ -7,12 +7,30 @@ import os
 import shutil
 import stat
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, Optional
 
-from bundle.atomic import fsync_directory
+from bundle.atomic import fsync_directory, patiently
 
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def extended(path: Path, system: str = os.name) -> str:
+    """Return a path as Windows takes it whatever its length; as it is elsewhere, and where it is relative."""
+    text = str(path)
+    if system != "nt" or text.startswith("\\\\?\\") or not PureWindowsPath(text).is_absolute():
+        return text
+    if text.startswith("\\\\"):
+        return "\\\\?\\UNC\\" + text[2:]
+    return "\\\\?\\" + text
+
+
+def plain_path(path: Path, system: str = os.name) -> Path:
+    """Return a path without that prefix: programs that are started with it do not know it."""
+    text = str(path)
+    if system != "nt" or not text.startswith("\\\\?\\"):
+        return path
+    return Path("\\\\" + text[8:]) if text[4:8].upper() == "UNC\\" else Path(text[4:])
 
 
 def make_directory(path: Path, mode: int = 0o755) -> bool:
@@ -43,7 +61,7 @@ def make_directories(path: Path, mode: int = 0o755) -> None:
 def remove_file(path: Path) -> None:
     """Remove a file or a link (never what it points to) if it is there, durably."""
     try:
-        os.unlink(path)
+        patiently(lambda: os.unlink(path))
     except (FileNotFoundError, NotADirectoryError):
         return
     fsync_directory(path.parent)
@@ -61,14 +79,14 @@ def remove_tree(path: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         remove_file(path)
         return
-    shutil.rmtree(path)
+    patiently(lambda: shutil.rmtree(extended(path)))
 
 
 def remove_empty(path: Path) -> None:
     """Remove a folder if it is there and empty."""
     try:
         if not any(path.iterdir()):
-            os.rmdir(path)
+            patiently(lambda: os.rmdir(path))
     except (FileNotFoundError, NotADirectoryError):
         return
 
@@ -87,7 +105,7 @@ def replace_link(path: Path, target: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     remove_file(temporary)
     os.symlink(target, temporary)
-    os.replace(temporary, path)
+    patiently(lambda: os.replace(temporary, path))
     fsync_directory(path.parent)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable
@@ -177,7 +178,7 @@ def default_prefix() -> Path:
     Raises:
         UsageProblem: nobody knows where this user's home folder is.
     """
-    if os.name == "nt":
+    if sys.platform == "win32":
         from .hosts.windows import is_administrator
 
         own = "ProgramFiles" if is_administrator() else "LOCALAPPDATA"

@@ -240,9 +240,13 @@ def _odd(state: InstallationState, plan: Plan) -> Optional[Finding]:
 def _disk(place: PrefixFacts, plan: Plan) -> Optional[Finding]:
     if not place.is_folder or not plan.steps or place.free_bytes >= plan.bytes_needed:
         return None
+    # What an archive or a delta brings is stored before anything is built from it.
+    taken = sum(step.bytes for step in plan.steps if step.name == "contents")
+    ko = f" (그중 저장소에 담을 내용 {human_size(taken)})" if taken else ""
+    en = f" ({human_size(taken)} of it for contents that go into the store)" if taken else ""
     return Finding(
         "disk",
-        Text(f"{place.ancestor}의 공간이 모자랍니다", f"too little space at {place.ancestor}"),
+        Text(f"{place.ancestor}의 공간이 모자랍니다{ko}", f"too little space at {place.ancestor}{en}"),
         human_size(place.free_bytes),
         human_size(plan.bytes_needed),
         Text(

@@ -10,7 +10,6 @@ Arguments: lock file, generation, log file, then the command. The environment is
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -33,6 +32,8 @@ def main(arguments: list[str]) -> int:
 
 def become(lock: str, generation: str, log: str, command: list[str], writer: int) -> int:
     """Take the lock, then execute; only returns after a failure, which it has reported to `writer`."""
+    import fcntl
+
     try:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

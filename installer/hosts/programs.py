@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Mapping, Protocol, Sequence
 
+from bundle.atomic import patiently
+
 from ..children import minimal_environment
 from .interface import ServiceDefinition, ServiceError
 
@@ -69,6 +71,6 @@ def rotate(log: Path, limit: int = 16 * 1024 * 1024) -> None:
     """Put a long log aside before a service begins to write to it again."""
     try:
         if log.stat().st_size > limit:
-            os.replace(log, log.with_name(log.name + ".1"))
+            patiently(lambda: os.replace(log, log.with_name(log.name + ".1")))
     except FileNotFoundError:
         return

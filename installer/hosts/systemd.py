@@ -157,12 +157,11 @@ class UserSystemdHost(SystemdHost):
         )
 
 
-def user_manager_lingers() -> bool:
-    """Return whether this unprivileged user has a systemd of its own that runs without a login."""
-    if not hasattr(os, "geteuid") or os.geteuid() == 0:
-        return False
+def user_manager() -> tuple[bool, bool]:
+    """Return whether this user has a systemd of its own, and whether it runs without a login."""
     uid, user, _ = _who()
-    return Path(f"/run/user/{uid}/systemd/private").exists() and (LINGERING / user).exists()
+    runs = Path(f"/run/user/{uid}/systemd/private").exists()
+    return runs, runs and (LINGERING / user).exists()
 
 
 def _who() -> tuple[int, str, str]:

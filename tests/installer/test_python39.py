@@ -84,7 +84,7 @@ def test_the_shell_entry_uses_the_bundled_interpreter_where_the_host_has_none(
     import io
     import tarfile
 
-    fake = '#!/bin/sh\ncase $1 in -c) exit 0;; esac\necho "temporary: $RAGTRACE_TEMPORARY_PYTHON"\nexit 7\n'
+    fake = '#!/bin/sh\ncase "$*" in *" -c "*) exit 0;; esac\necho "temporary: $RAGTRACE_TEMPORARY_PYTHON"\nexit 7\n'
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         member = tarfile.TarInfo("python/bin/python3")
@@ -93,7 +93,7 @@ def test_the_shell_entry_uses_the_bundled_interpreter_where_the_host_has_none(
     bundle = bundle_for(tools="full", archive=buffer.getvalue())
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("sh", "dirname", "basename", "mktemp", "tar", "gzip", "rm", "grep", "sha256sum"):
+    for name in ("sh", "dirname", "basename", "mktemp", "tar", "gzip", "rm", "grep", "sha256sum", "chmod"):
         (tools / name).symlink_to(shutil.which(name) or "/missing")
     script = (bundle.root / "04_Scripts" / "install.sh").read_text().replace(" /usr/bin/python3;", ";")
     place = tmp_path / "copy" / "04_Scripts"
