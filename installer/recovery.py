@@ -29,6 +29,7 @@ from . import (
     settings,
     snapshot,
     store,
+    trust_store,
 )
 from .filesystem import remove_file, remove_tree
 from .generations import discard
@@ -157,6 +158,10 @@ def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Rec
     state = read_state(prefix)
     begun = journal.unfinished(prefix.journal)
     actions = [*ended, *_sweep(prefix)]
+    if trust_store.derive(prefix):
+        actions.append(
+            Text("서명자 파일을 키 기록에 맞추었습니다", "made the signers' file agree with the trust records")
+        )
     # What a killed repair was about is damaged, and known to be: that is no reason to go to another release.
     doubtful = begun is not None and begun.get("operation") != "repair"
     chosen = choose(prefix, state, deep=doubtful or state.pointer_damaged)

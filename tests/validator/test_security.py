@@ -219,6 +219,15 @@ def test_a_signer_outside_the_pinned_ones_fails(installation: Installation, tmp_
     assert status(security.signature, installation.subject()) is Status.FAIL
 
 
+def test_a_signer_who_was_replaced_since_warns(installation: Installation, tmp_path: Path) -> None:
+    test_a_signer_outside_the_pinned_ones_fails(installation, tmp_path)
+    (installation.root / "trust" / "records.json").write_text("{}")
+    assert status(security.signature, installation.subject()) is Status.WARN
+    manifest = installation.generation / "tools" / "MANIFEST.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b"starter", b"startes"))
+    assert status(security.signature, installation.subject()) is Status.FAIL
+
+
 TRACERS = ["strace", "python audit hook"]
 
 

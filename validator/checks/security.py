@@ -295,7 +295,7 @@ def signature(subject: Subject) -> Outcome:
     """The generation's manifest carries a valid signature, by a signer that this installation trusts."""
     from bundle.errors import RagTraceError
     from bundle.limits import SIGNATURE_BYTES
-    from bundle.trust import Anchors, establish_origin
+    from bundle.trust import Anchors, origin_of, signing_keys
 
     assert subject.manifest_path is not None
     seal = subject.manifest_path.with_name(layout.SIGNATURE)
@@ -312,11 +312,28 @@ def signature(subject: Subject) -> Outcome:
         manifest = read_limited(subject.manifest_path, limits.MANIFEST_BYTES)
         places = [seal.with_name(name) for name in layout.SIGNATURES]
         signatures = [read_limited(place, SIGNATURE_BYTES) for place in places if place.exists()]
-        origin = establish_origin(manifest, signatures, Anchors(_signers(subject)))
+        keys = signing_keys(manifest, signatures)
     except (RagTraceError, Unreadable) as error:
         what = Text(f"서명을 받아들일 수 없습니다: {error}", f"the signature is refused: {error}")
         why = Text("매니페스트나 서명이 바뀌었습니다", "the manifest or the signature was changed")
         return Outcome(Status.FAIL, what, str(error)[:300], "valid signature", why, "reinstall")
+    try:
+        origin = origin_of(keys, Anchors(pinned=_signers(subject)))
+    except RagTraceError as error:
+        if not (subject.prefix / "trust" / "records.json").exists():
+            what = Text(f"서명을 받아들일 수 없습니다: {error}", f"the signature is refused: {error}")
+            why = Text("매니페스트나 서명이 바뀌었습니다", "the manifest or the signature was changed")
+            return Outcome(Status.FAIL, what, str(error)[:300], "trusted signer", why, "reinstall")
+        # The set of keys has moved on since: what was verified when it came keeps running (design, trust).
+        what = Text(
+            "서명은 온전하지만 지금은 쓰지 않는 키의 것입니다",
+            "the signature is intact, and by a key that is not in force any more",
+        )
+        why = Text(
+            "설치한 뒤에 키가 교체되었거나 폐기되었습니다 (install.py --explain-trust)",
+            "the key was replaced or revoked after the installation (install.py --explain-trust)",
+        )
+        return Outcome(Status.WARN, what, keys[0].fingerprint, "signer in force", why, "carry-again")
     if origin.status == "verified":
         return passed(origin.explanation, measured=origin.key.fingerprint)
     why = Text("--allow-unverified-origin으로 설치했습니다", "installed with --allow-unverified-origin")
