@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterable, Optional, Sequence
 
@@ -15,6 +16,7 @@ from bundle.manifest import FileEntry
 from bundle.text import Text
 from bundle.wheelscript import take_script, uv_name
 
+from . import wheels
 from .children import minimal_environment, run_tied, tail
 from .filesystem import make_directory, remove_file, remove_tree
 from .receipt import Entry
@@ -67,9 +69,14 @@ def build(bundle: Source, generation: Path, python: str, scratch: Path, descript
     that files are unpacked once and linked; it is removed with the scratch folder.
 
     Raises:
+        IntegrityError: a wheel is not sound, or uv's is damaged.
         RestoredError: uv failed; its last lines are in the details.
     """
-    uv = bring_uv(bundle, scratch)
+    # Unpacking uv leaves the interpreter free to look into the wheels meanwhile.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="look") as aside:
+        looked = aside.submit(wheels.require_sound, map(bundle.path, bundle.manifest.of_kind("wheel")))
+        uv = bring_uv(bundle, scratch)
+        looked.result()
     listed = bring(bundle, requirements_of(bundle), scratch / "requirements.txt", 0o644)
     venv = generation / "venv"
     common = ["--quiet", "--offline", "--no-config", "--no-progress"]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bundle import limits
+from bundle import ziparchive as zips
 from bundle.errors import BuildError
 from bundle.text import Text
+from bundle.zipstructure import Malformed, Problem
 
-from ..wheels import archive as zips
 from ..wheels import catalogue
-from ..wheels.catalogue import Malformed, Problem
 from .trees import SourceTree
 
 SUFFIXES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz", ".tar")

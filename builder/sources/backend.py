@@ -11,8 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bundle.errors import BuildError
 from bundle.text import Text
-
-from ..wheels.archive import name_problem
+from bundle.ziparchive import name_problem
 
 # PEP 517: what a project without [build-system] means.
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)

@@ -17,6 +17,7 @@ from bundle import layout
 from bundle.errors import BuildError, RagTraceError
 from bundle.hashing import sha256_bytes, sha256_file
 from bundle.text import Text
+from bundle.zipstructure import Malformed
 
 from .. import uvtool
 from ..cache import Cache
@@ -24,7 +25,7 @@ from ..inputs import ProjectSpec
 from ..plan import BUILT, Artifact, BundlePlan, local_path
 from ..stage import StagedFile, source_digest
 from ..wheels import wheelfile
-from ..wheels.catalogue import Malformed
+from ..wheels.catalogue import text_of
 from . import archives, environment, git, outlook
 from .backend import build_constraints
 from .built import BuiltWheel, from_record
@@ -145,7 +146,7 @@ def _build_in(cache: Cache, source: _Source, work: Path, settings: Settings) -> 
     except Malformed as error:
         raise BuildError(
             Text(f"{item.name}: 소스를 쓸 수 없습니다", f"{item.name}: the source cannot be used"),
-            details=[error.problem.text()],
+            details=[text_of(error.problem)],
         ) from error
     except BuildError as error:
         name = f"{item.name} {item.version}".strip()

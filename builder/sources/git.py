@@ -14,9 +14,10 @@ from typing import IO
 
 from bundle.errors import BuildError
 from bundle.text import Text
+from bundle.zipstructure import Malformed
 
 from ..plan import Artifact
-from ..wheels.catalogue import Malformed
+from ..wheels.catalogue import text_of
 from .trees import SourceTree
 
 # Modes of git entries; what else there is are submodules.
@@ -61,7 +62,7 @@ def take_commit(item: Artifact, work: Path, tree: SourceTree) -> str:
         raise BuildError(
             Text(f"git 소스를 쓸 수 없습니다: {item.name}", f"the git source cannot be used: {item.name}"),
             where=f"{item.source}@{item.commit}",
-            details=[error.problem.text()],
+            details=[text_of(error.problem)],
         ) from error
 
 

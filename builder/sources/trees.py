@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bundle import checksums
 from bundle.hashing import sha256_bytes, sha256_file
+from bundle.ziparchive import name_problem
+from bundle.zipstructure import Malformed
 
 from .. import stage
-from ..wheels.archive import name_problem
-from ..wheels.catalogue import Malformed
 
 # Archive members cannot be older than 1980; backends clamp to it. Sources carry no better date.
 EPOCH = 1_577_836_800

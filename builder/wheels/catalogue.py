@@ -7,32 +7,9 @@ which is generated from this table.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from bundle.text import Text
-
-
-class Problem(NamedTuple):
-    """One thing wrong with an archive: the check that found it, and what it saw."""
-
-    check: str
-    detail: str
-
-    def text(self) -> Text:
-        """Return the problem as one line."""
-        meaning = CHECKS[self.check]
-        return Text(
-            f"{self.check}: {self.detail} ({meaning.ko})", f"{self.check}: {self.detail} ({meaning.en})"
-        )
-
-
-class Malformed(Exception):
-    """The archive cannot be read any further; `problem` says why."""
-
-    def __init__(self, check: str, detail: str) -> None:
-        super().__init__(detail)
-        self.problem = Problem(check, detail)
-
+from bundle.zipstructure import Problem
 
 ARCHIVE_CHECKS: dict[str, Text] = {
     "zip-readable": Text(
@@ -141,9 +118,18 @@ def page() -> str:
     return "".join([*parts, _TAIL])
 
 
+def text_of(problem: Problem) -> Text:
+    """Return a problem as one line."""
+    meaning = CHECKS[problem.check]
+    return Text(
+        f"{problem.check}: {problem.detail} ({meaning.ko})",
+        f"{problem.check}: {problem.detail} ({meaning.en})",
+    )
+
+
 def lines(problems: Sequence[Problem]) -> list[Text]:
     """Return the problems as lines, the first twenty in full."""
-    shown = [problem.text() for problem in problems[:20]]
+    shown = [text_of(problem) for problem in problems[:20]]
     rest = len(problems) - len(shown)
     return [*shown, Text(f"… 그 밖에 {rest}건", f"… and {rest} more")] if rest else shown
 

@@ -6,8 +6,9 @@ import configparser
 import re
 from collections.abc import Iterator, Mapping
 
-from .archive import Archive
-from .catalogue import Malformed, Problem
+from bundle.ziparchive import Archive
+from bundle.zipstructure import Malformed, Problem
+
 from .identity import Identity
 
 _SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")

@@ -11,8 +11,8 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from .archive import Archive
-from .catalogue import Malformed, Problem
+from bundle.ziparchive import Archive
+from bundle.zipstructure import Malformed, Problem
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ import csv
 import hashlib
 import io
 
-from .archive import Archive
-from .catalogue import Malformed, Problem
-from .structure import Member
+from bundle.ziparchive import Archive
+from bundle.zipstructure import Malformed, Member, Problem
 
 _STRONG = ("sha256", "sha384", "sha512")
 _UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")

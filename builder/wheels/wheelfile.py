@@ -9,12 +9,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from bundle import ziparchive as archives
 from bundle.errors import BuildError
 from bundle.text import Text
+from bundle.zipstructure import Malformed, Problem
 
-from . import archive as archives
 from . import catalogue
-from .catalogue import Malformed, Problem
 from .confinement import check_confined
 from .identity import read_identity
 from .record import check_record

@@ -18,8 +18,13 @@ from builder.sealing.signing import SigningKey
 from bundle import checksums, layout
 from bundle.errors import IntegrityError
 from bundle.manifest import parse_manifest
+from tests.installer.site import Site
 from tests.support.bundles import Bundle, make_bundle
+from tests.support.carrying import pack
+from tests.support.tampering import Change, tamper
 
+# Refused before uv is ever run, so the archives need not carry it.
+SMALL_UV = b"#!/bin/sh\nexit 1\n"
 Document = dict[str, Any]
 Edit = Callable[[Document], object]
 
@@ -31,25 +36,46 @@ def new_key(name: str) -> SigningKey:
 
 @dataclass
 class Bench:
-    """A folder for one attack, the honest builder's key, and the attacker's."""
+    """A folder for one attack, the host it is aimed at, the honest builder's key, and the attacker's.
+
+    `good` is the release that is installed on the host, where the attack needs one.
+    """
 
     folder: Path
-    port: int
+    site: Site
     key: SigningKey = field(default_factory=lambda: new_key("builder@example"))
     mallory: SigningKey = field(default_factory=lambda: new_key("mallory@example"))
     count: int = 0
+    good: Bundle | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the service of every bundle listens."""
+        return self.site.port
+
+    @property
+    def installed(self) -> Bundle:
+        """The release on the host."""
+        assert self.good is not None, "this attack needs an installed release"
+        return self.good
 
     def bundle(self, **description: Any) -> Bundle:
         """Return a bundle as `make_bundle` describes it, by the honest builder unless told otherwise."""
         self.count += 1
         place = self.folder / f"bundle-{self.count}"
-        return make_bundle(place, **{"port": self.port, "key": self.key, **description})
+        return make_bundle(place, **{"port": self.port, "key": self.key, "sequence": 2, **description})
 
     def words(self, bundle: Bundle | Path, *more: str) -> list[str]:
         """Return the command line by which an operator who knows the honest key installs it."""
         root = bundle.root if isinstance(bundle, Bundle) else bundle
         known = ["--trust-fingerprint", self.key.public.fingerprint, "--service-manager", "process"]
         return ["--bundle", str(root), *known, *more]
+
+    def archive(self, change: Change, bundle: Bundle | None = None, base: Bundle | None = None) -> Path:
+        """Return a bundle's archive (a delta, with a `base`) whose members were changed on the way."""
+        packed = pack(bundle or self.bundle(uv=SMALL_UV), self.folder / f"packed-{self.count}", base)
+        tamper(packed.path, change)
+        return packed.path
 
     def resigned(self, manifest: bytes, bundle: Bundle | None = None) -> list[str]:
         """Return how to install a bundle whose manifest is exactly these bytes, genuinely signed."""

@@ -1,7 +1,8 @@
 """The table of attacks. `docs/explanation/threat-model.md` lists the same names; a test compares the two.
 
 Every attack is a bundle (or what an attacker did to the host) and the command an operator would give. `code` is
-the exit code, `says` what the English error holds. Those with `early` are refused before the prefix exists at all.
+the exit code, `says` what the English error holds. Those with `early` are refused before the prefix exists at all. Those
+with `upon` are aimed at a host with an installed release, which must go on running.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundle import layout
+from installer import accepted
+from installer.store import object_path
+from tests.support.carrying import pack
+from tests.support.tampering import changes
+from tests.support.trust import KeyHouse
 from tests.support.wheels import wheel_bytes
 
-from .bench import Bench, Document, tar_gz
+from .bench import SMALL_UV, Bench, Document, tar_gz
 
 INTEGRITY, POLICY, PREFLIGHT = 10, 11, 12
 
@@ -29,6 +35,7 @@ class Attack:
     says: str
     code: int = INTEGRITY
     early: bool = True
+    upon: bool = False
 
 
 # --- signature -----------------------------------------------------------------------------------------------
@@ -224,6 +231,131 @@ def not_the_required_wheel(bench: Bench) -> list[str]:
     return bench.resigned(json.dumps(document).encode(), made)
 
 
+# --- transport -----------------------------------------------------------------------------------------------
+
+
+def archive(name: str) -> Callable[[Bench], list[str]]:
+    """An archive tampered with as `tests.support.tampering` describes under this name."""
+
+    def prepare(bench: Bench) -> list[str]:
+        change = dict(changes("RAGTrace-Enterprise-1.0.0-linux-x86_64"))[name]
+        return bench.words(bench.archive(change))
+
+    return prepare
+
+
+def truncated_archive(bench: Bench) -> list[str]:
+    place = bench.archive(lambda members: None)
+    os.truncate(place, place.stat().st_size * 2 // 3)
+    return bench.words(place)
+
+
+def volumes(change: Callable[[Bench, Path], object]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        made = bench.bundle(uv=SMALL_UV, models={"m/weights.safetensors": os.urandom(300_000)})
+        packed = pack(made, bench.folder / "volumes", volume_size=100_000)
+        change(bench, packed.folder)
+        return bench.words(packed.folder)
+
+    return prepare
+
+
+def foreign_volume(bench: Bench, folder: Path) -> None:
+    other = bench.bundle(uv=SMALL_UV, models={"m/weights.safetensors": os.urandom(300_000)})
+    strange = pack(other, bench.folder / "others", volume_size=100_000).folder
+    (name,) = sorted(path.name for path in folder.glob("*.002*"))[:1]
+    (folder / name).write_bytes(next(strange.glob("*.002*")).read_bytes())
+
+
+def flipped_volume(bench: Bench, folder: Path) -> None:
+    (place,) = sorted(folder.glob("*.002*"))[:1]
+    data = bytearray(place.read_bytes())
+    data[len(data) // 2] ^= 1
+    place.write_bytes(bytes(data))
+
+
+def forged_index(bench: Bench, folder: Path) -> None:
+    (index,) = folder.glob("*volumes.json")
+    index.write_bytes(index.read_bytes().replace(b'"size"', b'"Size"', 1))
+
+
+def delta_without_base(bench: Bench) -> list[str]:
+    old = bench.bundle(version="0.9.0", sequence=1, models={"m/weights.safetensors": b"old weights" * 1000})
+    new = bench.bundle(models={"m/weights.safetensors": b"old weights" * 1000})
+    packed = pack(new, bench.folder / "delta", old)
+    return ["--delta", *bench.words(packed.path)[1:]]
+
+
+def delta_over_a_poisoned_store(bench: Bench) -> list[str]:
+    """What the delta leaves out lies in the store, but somebody changed it there."""
+    new = bench.bundle()
+    packed = pack(new, bench.folder / "delta", bench.installed)
+    (shared,) = [item for item in new.manifest.files if item.path == "02_Dependencies/wheels/README.txt"]
+    poisoned = object_path(bench.site.prefix, shared.sha256)
+    poisoned.unlink()
+    poisoned.write_bytes(b"evil!\n!")
+    return ["--delta", *bench.words(packed.path)[1:]]
+
+
+# --- trust over time -----------------------------------------------------------------------------------------
+
+
+def downgrade(bench: Bench) -> list[str]:
+    return bench.words(bench.bundle(version="0.0.1", sequence=1))
+
+
+def not_the_pinned_signer(bench: Bench) -> list[str]:
+    made = bench.bundle(key=bench.mallory, sequence=9)
+    return ["--bundle", str(made.root), "--service-manager", "process", "--allow-unverified-origin"]
+
+
+def revoked_signer(bench: Bench) -> list[str]:
+    """The key was lost and revoked by the last upgrade; who found it signs a bundle."""
+    house = KeyHouse({"a": bench.key})
+    house.record(["b"], by=["a"], revoked=["a"])
+    made = bench.bundle(sequence=3, key=house.key("b"), records=house.records)
+    words = ["--bundle", str(made.root), "--service-manager", "process"]
+    assert bench.site.run(*words).code == 0
+    bench.good = made
+    return bench.words(bench.bundle(sequence=4))
+
+
+def stolen_rotation(bench: Bench) -> list[str]:
+    """A record by a stranger makes the stranger trusted."""
+    house = KeyHouse({"mallory": bench.mallory})
+    house.record(["mallory"], by=["mallory"])
+    made = bench.bundle(sequence=3, key=bench.mallory, records=house.records)
+    return ["--bundle", str(made.root), "--service-manager", "process"]
+
+
+def clock_set_back(bench: Bench) -> list[str]:
+    """The bundle has expired, and somebody set the host's clock back to a day when it had not."""
+    known = accepted.read(bench.site.prefix)
+    accepted.write(bench.site.prefix, replace(known, newest="2031-01-01T00:00:00Z"))
+    return bench.words(bench.bundle(sequence=3, expires="2030-01-01T00:00:00Z"))
+
+
+# --- what was planted on the host ----------------------------------------------------------------------------
+
+
+def prefix_is_a_link(bench: Bench) -> list[str]:
+    bench.site.root.symlink_to(bench.folder / "elsewhere")
+    return bench.words(bench.bundle())
+
+
+def lock_is_a_link(bench: Bench) -> list[str]:
+    bench.site.prefix.lock.unlink()
+    bench.site.prefix.lock.symlink_to(bench.folder / "victim")
+    return bench.words(bench.bundle(sequence=3))
+
+
+def settings_are_a_link(bench: Bench) -> list[str]:
+    (bench.folder / "victim").write_text("precious\n")
+    bench.site.prefix.settings.unlink()
+    bench.site.prefix.settings.symlink_to(bench.folder / "victim")
+    return bench.words(bench.bundle(sequence=3), "--port", "1")
+
+
 ATTACKS: dict[str, Attack] = {
     "unsigned": Attack("signature", removed(layout.SIGNATURE), "not signed"),
     "signature-flipped": Attack(
@@ -253,7 +385,7 @@ ATTACKS: dict[str, Attack] = {
         "manifest", text(lambda t: t.replace("{", '{"sequence": 1, ', 1)), "manifest is refused"
     ),
     "manifest-nan": Attack(
-        "manifest", text(lambda t: t.replace('"sequence": 1', '"sequence": NaN')), "manifest is refused"
+        "manifest", text(lambda t: t.replace('"sequence": 2', '"sequence": NaN')), "manifest is refused"
     ),
     "manifest-too-deep": Attack(
         "manifest",
@@ -298,11 +430,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "undeclared-link": Attack(
         "names",
-        in_tree(
-            lambda root: (
-                (root / "05_Documentation").mkdir() or (root / "05_Documentation/x").symlink_to("/etc")
-            )
-        ),
+        in_tree(lambda root: (root / "03_Source/x").symlink_to("/etc")),
         "undeclared file",
     ),
     "missing-file": Attack(
@@ -361,10 +489,10 @@ ATTACKS: dict[str, Attack] = {
         "wheels", wheel(record={"ghost.py": "sha256=AAAA,1"}), "ghost.py", early=False
     ),
     "wheel-climbs-out": Attack(
-        "wheels", wheel(extra_members={"../../../../../evil.py": b"x"}), "evil", code=13, early=False
+        "wheels", wheel(extra_members={"../../../../../evil.py": b"x"}), "zip-name", early=False
     ),
     "wheel-absolute-name": Attack(
-        "wheels", wheel(extra_members={"/tmp/ragtrace-evil": b"x"}), "evil", code=13, early=False
+        "wheels", wheel(extra_members={"/tmp/ragtrace-evil": b"x"}), "zip-name", early=False
     ),
     "wheel-not-the-required-one": Attack("wheels", not_the_required_wheel, "ragtrace", code=13, early=False),
     "model-changed-byte": Attack(
@@ -384,5 +512,52 @@ ATTACKS: dict[str, Attack] = {
         "models",
         in_tree(lambda root: (root / "07_Models/m/modeling_evil.py").write_bytes(b"x")),
         "undeclared file",
+    ),
+    "archive-climbs-out": Attack("transport", archive("traversal"), "", early=False),
+    "archive-absolute-name": Attack("transport", archive("absolute"), "", early=False),
+    "archive-outside-its-folder": Attack("transport", archive("outside the top folder"), "", early=False),
+    "archive-undeclared-file": Attack("transport", archive("undeclared"), "", early=False),
+    "archive-symbolic-link": Attack("transport", archive("symbolic link"), "", early=False),
+    "archive-hard-link": Attack("transport", archive("hard link"), "", early=False),
+    "archive-device": Attack("transport", archive("device"), "", early=False),
+    "archive-endless-name": Attack("transport", archive("long name"), "", early=False),
+    "archive-file-twice": Attack("transport", archive("twice"), "", early=False),
+    "archive-second-manifest": Attack("transport", archive("second manifest"), "", early=False),
+    "archive-manifest-not-first": Attack("transport", archive("manifest not first"), ""),
+    "archive-unsigned": Attack("transport", archive("no signature"), ""),
+    "archive-missing-file": Attack("transport", archive("missing file"), "", early=False),
+    "archive-changed-bytes": Attack("transport", archive("changed bytes"), "", early=False),
+    "archive-other-length": Attack("transport", archive("other length"), "", early=False),
+    "archive-changed-manifest": Attack("transport", archive("changed manifest"), ""),
+    "archive-changed-checksums": Attack("transport", archive("changed checksums"), ""),
+    "archive-top-folder-climbs-out": Attack("transport", archive("top folder out of the place"), ""),
+    "archive-top-folder-of-two": Attack("transport", archive("top folder of two"), ""),
+    "archive-truncated": Attack("transport", truncated_archive, "", early=False),
+    "volume-of-another-bundle": Attack("transport", volumes(foreign_volume), "002", early=False),
+    "volume-changed-byte": Attack("transport", volumes(flipped_volume), "002", early=False),
+    "volume-missing": Attack("transport", volumes(lambda b, f: next(f.glob("*.002*")).unlink()), "002"),
+    "volume-index-forged": Attack("transport", volumes(forged_index), "signature"),
+    "volume-index-unsigned": Attack(
+        "transport", volumes(lambda b, f: next(f.glob("*volumes.json.sig")).unlink()), ""
+    ),
+    "delta-without-its-base": Attack("transport", delta_without_base, "weights.safetensors"),
+    "delta-over-a-poisoned-store": Attack("transport", delta_over_a_poisoned_store, "README.txt", upon=True),
+    "downgrade": Attack("manifest", downgrade, "older bundle", POLICY, upon=True),
+    "not-the-pinned-signer": Attack(
+        "signature", not_the_pinned_signer, "not by a signer you trust", upon=True
+    ),
+    "revoked-signer": Attack("signature", revoked_signer, "revoked since", upon=True),
+    "strangers-trust-record": Attack("signature", stolen_rotation, "not by a signer you trust", upon=True),
+    "clock-set-back": Attack("manifest", clock_set_back, "has expired", POLICY, upon=True),
+    "lock-is-a-link": Attack("host", lock_is_a_link, "link", 13, upon=True),
+    "settings-are-a-link": Attack("host", settings_are_a_link, "link", 14, upon=True),
+    "wheel-command-climbs-out": Attack(
+        "wheels",
+        wheel(entry_points="[console_scripts]\n../../../../evil = evil:main\n"),
+        "script-name",
+        early=False,
+    ),
+    "wheel-not-in-record": Attack(
+        "wheels", wheel(extra_members={"planted.py": b"x"}), "planted.py", early=False
     ),
 }

@@ -24,6 +24,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "host").mkdir()
     made = Site(tmp_path / "host" / "prefix")
     yield made
+    if made.prefix.settings.is_symlink():
+        made.prefix.settings.unlink()
     made.stop()
 
 
@@ -31,7 +33,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def bench(tmp_path: Path, site: Site) -> Bench:
     """Where the attack is made."""
     (tmp_path / "medium").mkdir()
-    return Bench(tmp_path / "medium", site.port)
+    return Bench(tmp_path / "medium", site)
 
 
 def surroundings(folder: Path, without: Path) -> dict[str, str]:
@@ -66,7 +68,7 @@ def carried_out(attack: Attack, bench: Bench, site: Site, home: Path) -> tuple[i
     return done.code, done.err, changed
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.upon])
 def test_an_attack_is_refused_and_writes_nothing_outside_the_prefix(
     name: str, bench: Bench, site: Site, tmp_path: Path
 ) -> None:
@@ -82,16 +84,19 @@ def test_an_attack_is_refused_and_writes_nothing_outside_the_prefix(
         assert site.active() == "" and os.listdir(site.prefix.generations) == []
 
 
-@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.early])
-def test_an_attack_found_late_leaves_the_installed_release_running(
+@pytest.mark.parametrize(
+    "name", [name for name, attack in ATTACKS.items() if attack.upon or not attack.early]
+)
+def test_an_attack_upon_an_installation_leaves_the_installed_release_running(
     name: str, bench: Bench, site: Site, tmp_path: Path
 ) -> None:
-    good = bench.bundle(version="0.1.0", sequence=0)
-    assert site.install(good).code == 0
+    bench.good = bench.bundle(version="0.9.0", sequence=2 if ATTACKS[name].upon else 1)
+    assert site.install(bench.good).code == 0
     code, error, changed = carried_out(ATTACKS[name], bench, site, tmp_path)
     assert code == ATTACKS[name].code, error
+    assert ATTACKS[name].says in error and "Traceback" not in error
     assert changed == {}
-    assert (site.active(), site.answering()) == (good.generation, good.generation)
+    assert (site.active(), site.answering()) == (bench.good.generation, bench.good.generation)
     assert site.undeclared() == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import pty
@@ -10,10 +9,8 @@ import signal
 import stat
 import subprocess
 import sys
-import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +22,7 @@ from bundle import verify
 from bundle.trust import Anchors
 from tests.installer.test_python39 import interpreter
 from tests.support.shipments import KEY, STEM, Shipment, allowed_signers, shipment, tree, unpack
+from tests.support.tampering import Change, changes, tamper
 from tests.support.trees import FILES
 
 ARCHIVE = f"{STEM}.tar.gz"
@@ -340,72 +338,14 @@ def test_a_read_only_place_is_named(out: Path, tmp_path: Path) -> None:
     assert done.returncode == 22 and "Read-only" in done.stderr and "Traceback" not in done.stderr
 
 
-Change = Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]
-
-
 def tampered(load: Shipment, place: Path, change: Change) -> Path:
     """Write the bundle's archive with its members changed, everything else consistent."""
     load.ship(place)
-    archive = place / ARCHIVE
-    with tarfile.open(archive) as tar:
-        members = [(info, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
-    change(members)
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for info, data in members:
-            info.size = len(data) if info.isreg() else 0
-            tar.addfile(info, io.BytesIO(data))
-    archive.write_bytes(gzip.compress(buffer.getvalue()))
+    tamper(place / ARCHIVE, change)
     return place
 
 
-def added(name: str, data: bytes = b"evil", kind: bytes = tarfile.REGTYPE, link: str = "") -> Change:
-    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, link
-        members.append((info, data))
-
-    return change
-
-
-def replaced(suffix: str, data: bytes) -> Change:
-    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-        members[:] = [(i, data if i.name.endswith(suffix) else d) for i, d in members]
-
-    return change
-
-
-def renamed(rename: Callable[[str], str]) -> Change:
-    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-        for info, _ in members:
-            info.name = rename(info.name)
-
-    return change
-
-
-def attacks() -> Iterator[tuple[str, Change]]:
-    yield "traversal", added(f"{STEM}/../../evil")
-    yield "absolute", added("/tmp/ragtrace-evil")
-    yield "outside the top folder", added("other/evil")
-    yield "undeclared", added(f"{STEM}/04_Scripts/evil.py")
-    yield "symbolic link", added(f"{STEM}/link", b"", tarfile.SYMTYPE, "/etc")
-    yield "hard link", added(f"{STEM}/link", b"", tarfile.LNKTYPE, f"{STEM}/MANIFEST.json")
-    yield "device", added(f"{STEM}/dev", b"", tarfile.CHRTYPE)
-    yield "long name", added(f"{STEM}/" + "n" * 5000)
-    yield "twice", lambda members: members.append(members[-1])
-    yield "second manifest", lambda members: members.append(members[0])
-    yield "manifest not first", lambda members: members.insert(1, members.pop(0))
-    yield "no signature", lambda members: members.__delitem__(1)
-    yield "missing file", lambda members: members.__delitem__(-1)
-    yield "changed bytes", replaced("install.py", b"print('evil!')\n")
-    yield "other length", replaced("install.py", b"x")
-    yield "changed manifest", replaced("MANIFEST.json", b"{}")
-    yield "changed checksums", replaced("checksums.sha256", b"")
-    yield "top folder out of the place", renamed(lambda name: name.replace(STEM, ".."))
-    yield "top folder of two", renamed(lambda name: f"a/{name}")
-
-
-@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in attacks()])
+@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in changes(STEM)])
 def test_a_tampered_archive_is_refused_and_leaves_nothing(tmp_path: Path, change: Change) -> None:
     out = tampered(shipment(), tmp_path / "out", change)
     allowed_signers(tmp_path)

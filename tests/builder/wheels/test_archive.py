@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.wheels import archive as archives
 from builder.wheels import wheelfile
-from builder.wheels.catalogue import Malformed
+from bundle import ziparchive as archives
+from bundle.zipstructure import Malformed
 from tests.builder.wheels import forge
 from tests.builder.wheels.forge import NAME
 

@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from bundle import limits, names
-
-from .catalogue import Malformed, Problem
-from .structure import Member, Structure, take
+from . import limits, names
+from .zipstructure import Malformed, Member, Problem, Structure, take
 
 # What unpacks to more than this many times its size, beyond the free allowance, is a bomb.
 RATIO = 200

@@ -8,9 +8,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
-from bundle import limits
-
-from .catalogue import Malformed, Problem
+from . import limits
 
 _DESCRIPTOR = 0x8
 _UTF8 = 0x800
@@ -22,6 +20,22 @@ _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
+
+
+class Problem(NamedTuple):
+    """One thing wrong with an archive: the check that found it (``builder/wheels/catalogue.py`` says what each
+    means), and what it saw."""
+
+    check: str
+    detail: str
+
+
+class Malformed(Exception):
+    """The archive cannot be read any further; `problem` says why."""
+
+    def __init__(self, check: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = Problem(check, detail)
 
 
 class Member(NamedTuple):
@@ -100,7 +114,7 @@ class Structure:
     def _directory64(self, place: int, declared: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """Return the end of the directory and the four counts, from the ZIP64 records where there are any."""
         limits_ = (_MAX16, _MAX16, _MAX32, _MAX32)
-        saturated = [value == limit for value, limit in zip(declared, limits_, strict=True)]
+        saturated = [value == limit for value, limit in zip(declared, limits_)]
         raw = self._at(place - _LOCATOR.size, _LOCATOR.size) if place >= _LOCATOR.size else b""
         if not raw.startswith(b"PK\x06\x07"):
             return place, declared
@@ -110,7 +124,7 @@ class Structure:
         signature, size, _, _, disk, first, *wide = _END64.unpack(self._at(offset, _END64.size))
         if signature != b"PK\x06\x06" or size != _END64.size - 12 or disk or first:
             raise Malformed("zip-readable", "the ZIP64 end record is malformed")
-        for narrow, value, full in zip(declared, wide, saturated, strict=True):
+        for narrow, value, full in zip(declared, wide, saturated):
             if not full and narrow != value:
                 raise Malformed("zip-directory", "the two end records contradict each other")
         return offset, tuple(wide)
