@@ -13,6 +13,7 @@ from bundle.errors import InternalError, PreflightError, RagTraceError
 from bundle.text import Text, choose_language
 
 from .console import Console
+from .filesystem import plain_path
 from .options import command_of, parser
 from .paths import Prefix, default_prefix
 
@@ -25,6 +26,10 @@ def main(arguments: Optional[Sequence[str]] = None, script: Optional[Path] = Non
     place = (script or Path(sys.argv[0])).absolute()
     os.umask(0o022)
     try:
+        if any(word.partition("=")[0] == "--answers" for word in words):
+            from .answers import apply_answers
+
+            words = apply_answers(words)
         options = parser(lang, place).parse_args(words)
         console = Console(lang, quiet=options.quiet, as_json=options.json)
         prefix = Prefix(_prefix(options.prefix, place))
@@ -49,7 +54,7 @@ def _language(words: Sequence[str]) -> Optional[str]:
 def _prefix(given: Optional[Path], script: Path) -> Path:
     """Return the prefix: as given, else that of the installation the script is part of, else the default."""
     if given is not None:
-        return Path(os.path.abspath(given.expanduser()))
+        return plain_path(Path(os.path.abspath(given.expanduser())))
     tools = script.parent.parent
     if tools.name == "tools" and tools.parent.parent.name == "generations":
         return tools.parent.parent.parent
