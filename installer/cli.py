@@ -13,7 +13,6 @@ from bundle.errors import InternalError, PreflightError, RagTraceError
 from bundle.text import Text, choose_language
 
 from .console import Console
-from .filesystem import plain_path
 from .options import command_of, parser
 from .paths import Prefix, default_prefix
 
@@ -54,7 +53,12 @@ def _language(words: Sequence[str]) -> Optional[str]:
 def _prefix(given: Optional[Path], script: Path) -> Path:
     """Return the prefix: as given, else that of the installation the script is part of, else the default."""
     if given is not None:
-        return plain_path(Path(os.path.abspath(given.expanduser())))
+        path = Path(os.path.abspath(given.expanduser()))
+        if os.name != "nt":
+            return path
+        from .filesystem import plain_path
+
+        return plain_path(path)
     tools = script.parent.parent
     if tools.name == "tools" and tools.parent.parent.name == "generations":
         return tools.parent.parent.parent
