@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from builder.sealing.signing import SigningKey
 from bundle import chaincheck
-from installer import inventory, pointer, receipt, settings
+from installer import inventory, pointer, receipt, sealed, settings
 from installer.paths import Prefix
 from installer.recovery import recover
 from installer.testing import MemoryHost
@@ -49,7 +50,8 @@ class Recording:
 
     def _find(self, fits: Callable[[Operation], bool], after: int = 0) -> int:
         found = [n for n, item in enumerate(self.operations, 1) if n > after and fits(item)]
-        return found[0] if found else len(self.operations) + 1
+        # At its end at the latest: then the installer has said that it is done.
+        return found[0] if found else len(self.operations)
 
     @property
     def switched(self) -> int:
@@ -78,7 +80,7 @@ class Recording:
             return (self.old,)
         return (self.new,) if moment >= self.committed else (self.old, self.new)
 
-    def moments(self, stride: int) -> list[int]:
+    def moments(self, stride: int = 40) -> list[int]:
         """Return where to cut: around everything that is not the release's own contents, and samples there."""
         chosen = []
         for number, item in enumerate(self.operations, 1):
@@ -90,6 +92,12 @@ class Recording:
             if not alike or item["op"] == "rename" or "RECEIPT" in path or number % stride == 0:
                 chosen += [number - 1, number]
         return sorted({*chosen, self.begin, len(self.operations)})
+
+    def some_moments(self, stride: int) -> list[int]:
+        """Return all moments around the commit path, and samples elsewhere."""
+        path = range(self.switched - 12, self.committed + 3)
+        moments = self.moments()
+        return sorted({moments[0], moments[-1], *moments[::stride], *(m for m in moments if m in path)})
 
     def without(self, fits: Callable[[str], bool]) -> Recording:
         """Return the same run as it would be without some of its synchronisations."""
@@ -119,6 +127,9 @@ class Studio:
     def __post_init__(self) -> None:
         self.site = Site(self.folder / "site" / NAME)
         self.folder.joinpath("site").mkdir()
+        # A disk in memory, where there is one, is looked at ten times as fast.
+        memory = Path("/dev/shm")
+        self.memory = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else self.folder))
         key = SigningKey(Ed25519PrivateKey.generate(), "builder@example")
         program = f'#!/bin/sh\nexec "{uv_binary()}" "$@"\n'.encode()
         for name, sequence, serve in (("v1", 1, "healthy"), ("v2", 2, "healthy"), ("bad", 3, "crash")):
@@ -137,6 +148,12 @@ class Studio:
         if words[0] in self.bundles:
             return self.site.words(self.bundles[words[0]])
         return [self.bundles[word].generation if word in self.bundles else word for word in words]
+
+    def close(self) -> None:
+        """Stop what runs and remove everything."""
+        self.site.stop()
+        shutil.rmtree(self.memory, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def clear(self) -> None:
         """Stop what runs and remove the prefix."""
@@ -191,7 +208,7 @@ class Studio:
         that was looked at before is not looked at again."""
         result = Result(len(moments))
         seen: set[tuple[str, tuple[str, ...], bool]] = set()
-        place = self.folder / "disk"
+        place = self.memory / "disk"
         for moment in moments:
             cut = Cut(recording.operations, moment)
             allowed, committed = recording.allowed(moment), moment >= recording.committed
@@ -234,7 +251,7 @@ class Studio:
 
 def examine(prefix: Prefix, recording: Recording, allowed: tuple[str, ...], committed: bool) -> list[str]:
     """Recover an installation and return everything that should not be so."""
-    problems: list[str] = []
+    problems = damaged(prefix)
     if prefix.state.is_dir():
         try:
             recover(prefix, "again", serve=False, host=MemoryHost())
@@ -248,18 +265,39 @@ def examine(prefix: Prefix, recording: Recording, allowed: tuple[str, ...], comm
         problems.append(f"{active!r} is active, allowed: {allowed}")
     for name in found.kept if found is not None else ():
         folder = prefix.generation(name)
-        known = receipt.read(folder)
-        problems += [f"{name}: {line}" for line in receipt.differences(folder, known)]
+        try:
+            problems += [f"{name}: {line}" for line in receipt.differences(folder, receipt.read(folder))]
+        except (OSError, sealed.Damaged) as error:
+            problems.append(f"{name}: {error!r}")
     if recording.canary and _bytes(prefix.data / CANARY) != CANARY_BYTES:
         problems.append("the user's data are not what they were")
     if prefix.state.is_dir():
         problems += [finding.text().en for finding in chaincheck.read(prefix.state).problems]
-    problems += [f"undeclared: {name}" for name in inventory.undeclared(prefix)]
+    # Contents that a run had taken into the store, or removed from it, are put in order by the next run.
+    strange = [name for name in inventory.undeclared(prefix) if not name.startswith("store/")]
+    problems += [f"undeclared: {name}" for name in strange]
     if committed and active:
         needed = [prefix.settings, prefix.service, prefix.logs, prefix.allowed_signers, prefix.audit]
         problems += [f"missing: {path.name}" for path in needed if not path.exists()]
         if settings.read(prefix) is None:
             problems.append("nobody knows how the service is run")
+    return problems
+
+
+def damaged(prefix: Prefix) -> list[str]:
+    """Return the state files that are neither the old nor the new one; recovery could help itself, but each of
+    them is promised to be replaced at once."""
+    files = [prefix.pointer, prefix.accepted, *prefix.generations.glob(f"*/{receipt.NAME}")]
+    problems = []
+    for path in files:
+        try:
+            sealed.unseal(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except sealed.Damaged as error:
+            problems.append(f"{path.relative_to(prefix.root)} is torn: {error}")
+    if prefix.service.exists() and settings.read(prefix) is None:
+        problems.append("service.json is torn")
     return problems
 
 
