@@ -18,9 +18,10 @@ from bundle import chainlog
 from bundle.atomic import fsync_directory, write_atomic
 from bundle.text import Text
 
-from . import accepted, audit, inventory, receipt, sealed, usage
+from . import accepted, audit, inventory, receipt, sealed, snapshot, usage
 from .filesystem import remove_empty, remove_file, remove_tree
 from .paths import GENERATION_NAME, Prefix
+from .provision import undo_note
 from .state import generation_names
 
 # What is left of a release folder that holds foreign files gets this ending: a folder with a release's name and
@@ -65,8 +66,8 @@ class Removal:
 @dataclass(frozen=True)
 class Marker:
     """`state/uninstall.json`. Beside a pointer: the uninstall has not happened and is taken back. Without one:
-    it has, and is finished. `whole` is false where an earlier run could not be put right before: then data
-    snapshots stay."""
+    it has, and is finished. `whole` is false where an earlier run could not be put right before: then the data
+    snapshots stay, and the notes from which the data and configuration that stay can still be put right."""
 
     transaction: str
     generation: str
@@ -135,6 +136,11 @@ def left_over(prefix: Prefix) -> bool:
     return prefix.audit.is_file() and not prefix.audit.is_symlink()
 
 
+def left_behind(prefix: Prefix) -> List[str]:
+    """Return the folders that an uninstall leaves and that are here."""
+    return [name for name in _KEPT_FOLDERS if os.path.lexists(prefix.root / name)]
+
+
 def _survives(name: str) -> bool:
     """Return whether a file of `state/` stays: the audit log, and what was rotated out of it."""
     return chainlog.owns(name)
@@ -158,8 +164,8 @@ def survey(prefix: Prefix, purge: bool) -> Removal:
     if prefix.store.is_dir():
         size = sum(_own_bytes(path, seen) for path in objects)
         going.append(Item("store", Text("공유 저장소", "shared store"), size, len(objects)))
-    for path in (prefix.pointer, prefix.link):
-        if os.path.lexists(path) and (path == prefix.pointer or path.is_symlink()):
+    for path in (prefix.pointer, prefix.link, prefix.link_note):
+        if os.path.lexists(path) and (path != prefix.link or path.is_symlink()):
             going.append(
                 Item(
                     path.name,
@@ -285,14 +291,27 @@ def _state_files(prefix: Prefix) -> List[Path]:
     return [
         prefix.state / name
         for name in sorted(inventory.names(prefix.state))
-        if name in inventory.STATE or name.startswith(stems) or _survives(name) or _LEFTOVER.match(name)
+        if name in inventory.STATE
+        or name in _notes(prefix)
+        or name.startswith(stems)
+        or _survives(name)
+        or _LEFTOVER.match(name)
     ]
+
+
+def _notes(prefix: Prefix) -> Set[str]:
+    """Return the names of what recovery puts data and configuration right from; it has them as long as it needs them."""
+    return {prefix.data_note.name, undo_note(prefix).name}
 
 
 def _extras(prefix: Prefix) -> List[str]:
     """Return folders of the installer beside those that every installation has: data snapshots."""
-    usual = {*_KEPT_FOLDERS, "current.json", "current", "generations", "store", "state"}
-    return [name for name in sorted(inventory.TOP - usual) if os.path.lexists(prefix.root / name)]
+    usual = {*_KEPT_FOLDERS, "generations", "store", "state"}
+    return [
+        name
+        for name in sorted(inventory.TOP - usual)
+        if (prefix.root / name).is_dir() and not name.startswith("current")
+    ]
 
 
 # --- carrying out -----------------------------------------------------------------------------------------
@@ -306,13 +325,16 @@ def carry_out(prefix: Prefix, marker: Marker) -> None:
         _unlink(path)
     _remove_empty_below(prefix.root / "store")
     if marker.whole:
+        for name in snapshot.names(prefix):
+            snapshot.remove(prefix, name)
         for name in _extras(prefix):
             remove_whole(prefix.root / name)
     if marker.purge:
         _purge(prefix)
     remove_tree(prefix.scratch)
+    spared = {prefix.lock.name, prefix.uninstalling.name} | (set() if marker.whole else _notes(prefix))
     for path in _state_files(prefix):
-        if path not in (prefix.lock, prefix.uninstalling) and (marker.purge or not _survives(path.name)):
+        if path.name not in spared and (marker.purge or not _survives(path.name)):
             _unlink(path)
     for path in leftovers(prefix.root):
         _unlink(path)
@@ -326,6 +348,7 @@ def carry_out(prefix: Prefix, marker: Marker) -> None:
     _remove_empty(prefix.generations)
     if prefix.link.is_symlink():
         _unlink(prefix.link)
+    _unlink(prefix.link_note)
     for folder in (prefix.state, prefix.root):
         if folder.is_dir():
             fsync_directory(folder)

@@ -9,11 +9,12 @@ from typing import Any, Optional
 from bundle.errors import IntegrityError
 from bundle.text import Text
 
-from . import activation, inventory, journal, receipt, sealed
+from . import activation, dataformat, inventory, journal, receipt, removal, sealed, snapshot, trust_store
 from .console import Console
 from .health import probe
 from .paths import Prefix
 from .service import define, manifest_of
+from .snapshot import Snapshot
 from .state import read_state
 
 
@@ -29,9 +30,17 @@ def status(prefix: Prefix) -> dict[str, Any]:
         "kept": list(state.pointer.previous) if state.pointer else [],
         "undeclared": inventory.undeclared(prefix) if os.access(prefix.root, os.R_OK) else [],
     }
+    document["uninstalling"] = removal.read_marker(prefix) is not None
+    document["left"] = removal.left_behind(prefix) if state.pointer is None else []
     pointer = state.pointer
     if pointer is None:
         return document
+    document["data_format"] = _data_format(prefix)
+    document["snapshots"] = [one.name for one in snapshots_of(prefix)]
+    document["revoked"] = [
+        {"release": name, "key": key.fingerprint, "since": key.since, "reason": key.reason}
+        for name, key in trust_store.revoked_releases(prefix)
+    ]
     document.update(
         generation=pointer.generation,
         sequence=pointer.sequence,
@@ -44,6 +53,21 @@ def status(prefix: Prefix) -> dict[str, Any]:
         document.update(version=manifest.version, profile=manifest.profile)
     document["service"] = _service(prefix, pointer.generation) if document["complete"] else None
     return document
+
+
+def snapshots_of(prefix: Prefix) -> list[Snapshot]:
+    """Return the snapshots of the data; none where this user may not look."""
+    try:
+        return snapshot.kept(prefix)
+    except OSError:
+        return []
+
+
+def _data_format(prefix: Prefix) -> Optional[int]:
+    try:
+        return dataformat.read(prefix).version
+    except OSError:
+        return None
 
 
 def _unfinished(prefix: Prefix) -> str:
@@ -87,9 +111,15 @@ def describe(document: dict[str, Any]) -> Text:
                 "current.json이 손상되었습니다: install.py를 다시 실행하면 복구합니다",
                 "current.json is damaged: running install.py again repairs it",
             )
-        return Text(
-            f"설치된 것이 없습니다: {document['prefix']}", f"nothing is installed: {document['prefix']}"
-        )
+        ko = [f"설치된 것이 없습니다: {document['prefix']}"]
+        en = [f"nothing is installed: {document['prefix']}"]
+        if document["uninstalling"]:
+            ko.append("제거가 끝나지 않았습니다: --uninstall을 다시 실행하면 마칩니다")
+            en.append("an uninstall has not ended: run --uninstall again to finish it")
+        if document["left"]:
+            ko.append(f"남아 있는 것: {', '.join(document['left'])}")
+            en.append(f"left behind: {', '.join(document['left'])}")
+        return Text("\n".join(ko), "\n".join(en))
     rows = [
         (Text("위치", "where"), document["prefix"]),
         (Text("릴리스", "release"), f"{document.get('version', '?')} ({document['generation']})"),
@@ -103,6 +133,17 @@ def describe(document: dict[str, Any]) -> Text:
         where = f"{service['address']} ({service['manager']}, pid {service['pid'] or '-'})"
         ko.append(f"서비스: {where}: {state.ko}")
         en.append(f"service: {where}: {state.en}")
+    if document.get("data_format") is not None:
+        kept = ", ".join(document["snapshots"]) or "-"
+        ko.append(f"데이터: 형식 {document['data_format']}, 스냅숏: {kept}")
+        en.append(f"data: format {document['data_format']}, snapshots: {kept}")
+    for item in document.get("revoked", []):
+        ko.append(
+            f"주의: {item['release']}에 서명한 키가 폐기되었습니다: {item['key']} ({item['since']}, {item['reason']})"
+        )
+        en.append(
+            f"warning: a key that signed {item['release']} is revoked: {item['key']} ({item['since']}, {item['reason']})"
+        )
     for key, text in _COMPLAINTS.items():
         if document.get(key):
             ko.append(f"{text.ko}: {document[key]}")

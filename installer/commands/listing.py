@@ -12,6 +12,7 @@ from ..console import Console
 from ..paths import Prefix
 from ..service import manifest_of
 from ..state import InstallationState, generation_names, read_state
+from ..status import snapshots_of
 
 ROLES = {
     "active": Text("현재", "active"),
@@ -61,6 +62,16 @@ def releases(prefix: Prefix) -> Dict[str, Any]:
         "prefix": str(prefix.root),
         "releases": rows,
         "store_bytes": usage.size([prefix.root / "store"]),
+        "snapshots": [
+            {
+                "name": one.name,
+                "release": one.generation,
+                "format": one.version,
+                "created": one.created,
+                "bytes": one.bytes,
+            }
+            for one in snapshots_of(prefix)
+        ],
         "bytes": sum(int(row["bytes"]) for row in rows) + store,
     }
 
@@ -116,6 +127,14 @@ def _table(document: Dict[str, Any], lang: str) -> str:
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)).rstrip()
         for row in rows
     ]
+    for one in document["snapshots"]:
+        size = human_size(one["bytes"])
+        lines.append(
+            Text(
+                f"데이터 스냅숏 {one['name']}: {one['release']}의 데이터, 형식 {one['format']}, {one['created']}, {size}",
+                f"data snapshot {one['name']}: of {one['release']}, format {one['format']}, {one['created']}, {size}",
+            ).to(lang)
+        )
     shared, total = human_size(document["store_bytes"]), human_size(document["bytes"])
     lines.append(
         Text(

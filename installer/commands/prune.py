@@ -7,6 +7,7 @@ from typing import List
 
 from bundle.text import Text, human_size
 
+from .. import estimate
 from ..console import Console
 from ..operations.prune import Pruning, prune, survey
 from ..paths import Prefix
@@ -23,15 +24,19 @@ def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
 
 
 def _report(action: str, what: Pruning, prefix: Prefix, console: Console, seconds: float = 0.0) -> None:
+    planned = action == "plan"
+    time = estimate.removal(what.files)
     document = {
         "ok": True, "action": action, "prefix": str(prefix.root), "kept": list(what.keep),
-        "releases": list(what.releases), "contents": list(what.objects), "logs": list(what.logs),
-        "bytes": what.bytes, "seconds": round(seconds, 3),
+        "releases": list(what.releases), "snapshots": list(what.snapshots), "contents": list(what.objects), "logs": list(what.logs),
+        "bytes": what.bytes, "seconds": round(time if planned else seconds, 3),
     }  # fmt: skip
-    console.report(Text(*("\n".join(_lines(lang, action, what, prefix)) for lang in ("ko", "en"))), document)
+    told = estimate.about(time) if planned else Text(f"{seconds:.1f}초", f"{seconds:.1f} s")
+    shown = {lang: "\n".join(_lines(lang, action, what, prefix, told.to(lang))) for lang in ("ko", "en")}
+    console.report(Text(**shown), document)
 
 
-def _lines(lang: str, action: str, what: Pruning, prefix: Prefix) -> List[str]:
+def _lines(lang: str, action: str, what: Pruning, prefix: Prefix, time: str) -> List[str]:
     def say(ko: str, en: str) -> str:
         return Text(ko, en).to(lang)
 
@@ -43,11 +48,12 @@ def _lines(lang: str, action: str, what: Pruning, prefix: Prefix) -> List[str]:
         ]
     size = human_size(what.bytes)
     lines = [
-        say(f"지울 것 ({size}): {prefix.root}", f"would be removed ({size}): {prefix.root}")
+        say(f"지울 것 ({size}, {time}): {prefix.root}", f"would be removed ({size}, {time}): {prefix.root}")
         if action == "plan"
-        else say(f"{size}를 비웠습니다: {prefix.root}", f"freed {size}: {prefix.root}")
+        else say(f"{size}를 비웠습니다 ({time}): {prefix.root}", f"freed {size} ({time}): {prefix.root}")
     ]
     lines += [say(f"  릴리스 {name}", f"  release {name}") for name in what.releases]
+    lines += [say(f"  데이터 스냅숏 {name}", f"  data snapshot {name}") for name in what.snapshots]
     if what.objects:
         count = len(what.objects)
         lines.append(say(f"  저장소의 내용 {count}개", f"  {count} contents of the store"))

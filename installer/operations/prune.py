@@ -16,6 +16,7 @@ from ..console import Console
 from ..filesystem import remove_file
 from ..paths import Prefix
 from ..pointer import Pointer
+from ..signals import Stopped
 from ..state import generation_names, read_state
 from ..transaction import translate
 from .session import UNCHANGED, opened, record, require_installation
@@ -25,19 +26,21 @@ KEEP = 2
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes: releases (unfinished ones too), contents of the store and logs by name, and the bytes that come
-    free. `keep` are the releases that stay, the active one first."""
+    """What goes: releases (unfinished ones too), data snapshots, contents of the store and logs by name, and the
+    bytes that come free. `keep` are the releases that stay, the active one first."""
 
     keep: Tuple[str, ...]
     releases: Tuple[str, ...]
+    snapshots: Tuple[str, ...]
     objects: Tuple[str, ...]
     logs: Tuple[str, ...]
     bytes: int
+    files: int
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return not (self.releases or self.objects or self.logs)
+        return not (self.releases or self.snapshots or self.objects or self.logs)
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,27 @@ def survey(prefix: Prefix, keep: Optional[int]) -> Pruning:
             state=UNCHANGED,
             hint=Text("번들을 다시 설치하거나 --uninstall", "install a bundle again, or --uninstall"),
         )
-    kept = shortened(active, KEEP if keep is None else keep).kept
+    short = shortened(active, KEEP if keep is None else keep)
+    kept = short.kept
+    snapshots = tuple(snapshot.superfluous(prefix, short))
     going = tuple(name for name in generation_names(prefix) if name not in kept)
     used = {digest for name in kept for digest in generations.contents_of(prefix, name)}
     objects = [path for path in store.objects(prefix) if path.name not in used]
     old_logs = _old_logs(prefix, kept)
-    places = [*(prefix.generation(name) for name in going), *objects, *old_logs]
+    places = [
+        *(prefix.generation(name) for name in going),
+        *(snapshot.folder_of(prefix, name) for name in snapshots),
+        *objects,
+        *old_logs,
+    ]
     return Pruning(
         kept,
         going,
+        snapshots,
         tuple(path.name for path in objects),
         tuple(path.name for path in old_logs),
         usage.freed(places),
+        sum(1 for place in places for _ in usage.statuses(place)),
     )
 
 
@@ -136,7 +148,7 @@ def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
             for path in _old_logs(prefix, pruning.keep):
                 remove_file(path)
             reserve.ensure(prefix)
-        except OSError as error:
+        except (OSError, Stopped, KeyboardInterrupt) as error:
             raise translate(
                 error,
                 Text(

@@ -106,7 +106,7 @@ def uninstall(prefix: Prefix, purge: bool, console: Console) -> Uninstalled:
         surveyed = removal.survey(prefix, purge)
         state = read_state(prefix)
         generation = state.pointer.generation if state.pointer is not None else ""
-        marker = Marker(uuid.uuid4().hex, generation, purge, whole)
+        marker = Marker(uuid.uuid4().hex, generation, purge, whole or purge)
         _take_away(prefix, marker, known, console)
         _finish(prefix, marker, console)
         with shielded():

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bundle.errors import RecoveryNeededError
-from installer import journal, pointer, removal
+from bundle.errors import RecoveryNeededError, RestoredError
+from installer import activation, journal, pointer, removal
+from installer.console import Console
+from installer.hosts.interface import ServiceError
+from installer.hosts.process import ProcessHost
 from installer.lock import Lock
+from installer.operations import uninstall
 from installer.paths import Prefix
 from installer.recovery import recover
 from tests.support.bundles import Bundle
@@ -395,9 +399,7 @@ def test_recovery_does_not_resurrect_a_half_uninstalled_installation(site: Site,
     assert audit(site)[-1]["action"] == "uninstall"
 
 
-def test_an_uninstall_that_fails_before_the_commit_point_is_undone(
-    site: Site, bundle_for: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_uninstall_that_fails_before_the_commit_point_is_undone(site: Site, bundle_for: Make) -> None:
     bundle = bundle_for()
     site.install(bundle)
     (site.root / "state" / ".uninstall.json.new").mkdir()
@@ -409,11 +411,12 @@ def test_an_uninstall_that_fails_before_the_commit_point_is_undone(
     assert site.answering() == bundle.generation
 
 
-def test_an_uninstall_that_cannot_finish_says_how_to(site: Site, bundle_for: Make) -> None:
+def test_an_uninstall_that_cannot_finish_says_how_to(
+    site: Site, bundle_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.install(bundle_for())
     prefix = site.prefix
-    from installer.console import Console
-    from installer.operations import uninstall
+    monkeypatch.setattr(os, "chdir", lambda folder: None)
 
     def broken(where: Prefix, marker: removal.Marker) -> None:
         raise OSError(5, "Input/output error", str(where.generations))
@@ -426,3 +429,55 @@ def test_an_uninstall_that_cannot_finish_says_how_to(site: Site, bundle_for: Mak
     assert raised.value.hint is not None
     assert str(prefix.root) in raised.value.hint.en
     assert site.run("--uninstall").code == 0
+
+
+class Refusing(ProcessHost):
+    """A service manager that does not let go of a registration."""
+
+    def remove_unit(self, name: str) -> None:
+        raise ServiceError("remove_unit refused")
+
+
+def test_a_registration_that_cannot_be_removed_leaves_everything_as_it_was(
+    site: Site, bundle_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_for()
+    site.install(bundle)
+    before = paths(site.root)
+    monkeypatch.setattr(activation, "host_for", lambda settings: Refusing())
+    monkeypatch.setattr(os, "chdir", lambda folder: None)
+    with pytest.raises(RestoredError) as raised:
+        uninstall.uninstall(site.prefix, False, Console("en", quiet=True))
+    assert raised.value.exit_code == 13
+    assert (site.active(), site.answering()) == (bundle.generation, bundle.generation)
+    assert {path for path in paths(site.root) if not path.startswith("state/audit")} >= {
+        path for path in before if not path.startswith(("state/", "data/"))
+    }
+    assert not site.prefix.uninstalling.exists()
+    assert audit(site)[-1]["outcome"] == "RT-RESTORED"
+
+
+def test_status_tells_what_is_left(site: Site, bundle_for: Make) -> None:
+    site.install(bundle_for())
+    assert killed(site, "installer.removal:carry_out:1") == 99
+    told = site.run("--status", "--json").document
+    assert (told["installed"], told["uninstalling"]) == (False, True)
+    assert "run --uninstall again" in site.run("--status", "--lang", "en").out
+    site.run("--uninstall")
+    told = site.run("--status", "--json").document
+    assert (told["uninstalling"], told["left"]) == (False, ["data", "config", "trust"])
+
+
+def test_data_that_could_not_be_put_right_keep_what_they_can_be_put_right_from(
+    site: Site, bundle_for: Make
+) -> None:
+    site.install(bundle_for())
+    prefix = site.prefix
+    (prefix.snapshots / "kept").mkdir(parents=True)
+    prefix.data_note.write_bytes(b"{}")
+    removal.carry_out(prefix, removal.Marker("t", site.active(), purge=False, whole=False))
+    assert (prefix.snapshots / "kept").exists()
+    assert prefix.data_note.exists()
+    removal.carry_out(prefix, removal.Marker("t", site.active(), purge=False, whole=True))
+    assert not prefix.snapshots.exists()
+    assert not prefix.data_note.exists()
