@@ -10,7 +10,7 @@ from bundle import layout
 from bundle.manifest import Advisories, Build, FileEntry, Manifest, Model, Package, Project
 from bundle.text import Text
 
-from . import stage
+from . import containers, stage
 from .cache import Cache
 from .plan import BundlePlan
 from .sealing import seal
@@ -82,6 +82,7 @@ def collect(
         *source,
         *carried.stage_wheels(plan, wheels, own, cache),
         *stage.far_side(),
+        *containers.stage_containers(plan),
         *carried.stage_prerequisites(plan, cache),
         *weights,
     ]

@@ -76,7 +76,8 @@ def far_side() -> list[StagedFile]:
         files.append(
             staged(f"{layout.VERIFICATION}/{entry}", REPOSITORY / entry, "validator", "validator", 0o755)
         )
-    files += _template(layout.SCRIPTS, "installer")
+    # What lies under docker/ says what the manifest says: containers.py fills it in.
+    files += _template(layout.SCRIPTS, "installer", without="docker")
     files += _template(layout.DOCUMENTATION, "document")
     files += _template(layout.PREREQUISITES, "document")
     files += _template(layout.MODELS, "document")
@@ -90,11 +91,11 @@ def _package(name: str, folder: str, kind: str) -> Iterator[StagedFile]:
             yield staged(f"{folder}/{name}/{path.relative_to(root).as_posix()}", path, kind, name)
 
 
-def _template(folder: str, kind: str) -> Iterator[StagedFile]:
+def _template(folder: str, kind: str, without: str = "") -> Iterator[StagedFile]:
     root = REPOSITORY / "bundle_template" / folder
     for path in sorted(root.rglob("*")) if root.is_dir() else ():
         relative = path.relative_to(root)
-        if path.is_file() and not any(
+        if path.is_file() and relative.parts[0] != without and not any(
             part == "__pycache__" or part.startswith(".") for part in relative.parts
         ):
             mode = 0o755 if path.suffix in (".py", ".sh") else 0o644

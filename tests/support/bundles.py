@@ -231,6 +231,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
             archive - bytes of an interpreter archive;
             uv - bytes of a program to carry in place of the real uv's (a script that runs it, say);
             files - more files, bytes by path;
+            scripts - more files of kind ``installer``, bytes by path: a release keeps them;
             records - trust records to carry (`support.trust.KeyHouse.records`);
             pythons, and every other field of `Target` or `Manifest`.
     """
@@ -258,6 +259,7 @@ def make_bundle(folder: Path, **description: Any) -> Bundle:
         contents["06_Verification/enterprise_validator.py"] = (wanted.pop("validator").encode(), "validator")
     contents.update({f"07_Models/{name}": (data, "model") for name, data in wanted.pop("models", {}).items()})
     contents.update({name: (data, "document") for name, data in wanted.pop("files", {}).items()})
+    contents.update({name: (data, "installer") for name, data in wanted.pop("scripts", {}).items()})
     contents.update({name: (data, "trust") for name, data in trust.files(wanted.pop("records", ())).items()})
     if "archive" in wanted:
         contents[f"01_Prerequisites/python-{HERE}.tar.gz"] = (wanted.pop("archive"), "interpreter")
