@@ -7,7 +7,7 @@ import csv
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterable, Optional, Sequence
+from typing import Iterable, Iterator, Optional, Sequence
 
 from bundle import layout
 from bundle.errors import IntegrityError, RestoredError
@@ -74,7 +74,8 @@ def build(bundle: Source, generation: Path, python: str, scratch: Path, descript
     """
     # Unpacking uv leaves the interpreter free to look into the wheels meanwhile.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="look") as aside:
-        looked = aside.submit(wheels.require_sound, map(bundle.path, bundle.manifest.of_kind("wheel")))
+        folders = bundle.wheel_folders(scratch)
+        looked = aside.submit(wheels.require_sound, _named(bundle, folders))
         uv = bring_uv(bundle, scratch)
         looked.result()
     listed = bring(bundle, requirements_of(bundle), scratch / "requirements.txt", 0o644)
@@ -85,7 +86,7 @@ def build(bundle: Source, generation: Path, python: str, scratch: Path, descript
         [
             str(uv), "pip", "install", *common, "--no-index", "--no-build", "--no-deps", "--require-hashes",
             "--link-mode", "hardlink", "--python", str(python_of(generation)),
-            *(word for folder in bundle.wheel_folders(scratch) for word in ("--find-links", str(folder))),
+            *(word for folder in folders for word in ("--find-links", str(folder))),
             "-r", str(listed),
         ],
         scratch,
@@ -95,6 +96,14 @@ def build(bundle: Source, generation: Path, python: str, scratch: Path, descript
     remove_file(venv / ".lock")
     for packages in site_packages(venv):
         (packages / STARTUP_NAME).write_text(STARTUP, encoding="ascii")
+
+
+def _named(bundle: Source, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the wheels under their own names, which their content's names in the store are not."""
+    for entry in bundle.manifest.of_kind("wheel"):
+        name = entry.path.rpartition("/")[2]
+        places = (folder / name for folder in folders)
+        yield next((place for place in places if place.is_file()), bundle.path(entry))
 
 
 def bring_uv(bundle: Source, scratch: Path) -> Path:
