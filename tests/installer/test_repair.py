@@ -19,9 +19,10 @@ from bundle.manifest import FileEntry
 from installer import pointer, receipt, store
 from installer.paths import rebuild_name, release_of
 from tests.support.bundles import Bundle
+from tests.support.carrying import pack
 
 from .site import Run, Site
-from .test_sources import pack, snapshot, tamper
+from .test_sources import snapshot, tamper
 
 Make = Callable[..., Bundle]
 WEIGHTS = random.Random(2).randbytes(200_000)
