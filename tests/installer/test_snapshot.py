@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -464,3 +465,31 @@ def test_data_on_a_disk_of_their_own_come_back_too(prefix: Prefix, tmp_path: Pat
         assert picture(prefix.data) == before
     finally:
         subprocess.run(["umount", str(prefix.data)], check=True)
+
+
+@pytest.mark.skipif(not ROOT, reason="becomes another user")
+def test_a_user_who_is_not_root_puts_back_folders_that_may_not_be_written_to() -> None:
+    place = Path(tempfile.mkdtemp())
+    try:
+        prefix = Prefix(place / "r")
+        for folder in (prefix.state, prefix.logs, prefix.data / "sealed" / "inner"):
+            folder.mkdir(parents=True)
+        (prefix.data / "sealed" / "inner" / "file").write_bytes(b"bytes")
+        (prefix.data / "sealed" / "inner").chmod(0o550)
+        (prefix.data / "sealed").chmod(0o550)
+        subprocess.run(["chown", "-R", "65534:65534", str(place)], check=True)
+        before = picture(prefix.data)
+
+        def work() -> None:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            take(prefix)
+            snapshot.write_note(prefix, note_of(), "changing")
+            (prefix.data / "sealed").rename(prefix.data / "moved")
+            put_back(prefix)
+
+        assert killed_at(10**9, work) is False
+        assert picture(prefix.data) == before
+    finally:
+        shutil.rmtree(place)
