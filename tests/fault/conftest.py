@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                     row.update(told)
     if not rows:
         return
-    columns = ["operations", *MODES, "not reached", "failed"]
+    columns = ["operations", *MODES, "full disk", "not reached", "failed"]
     width = max(map(len, rows))
     terminalreporter.section("fault sweep")
     terminalreporter.write_line(" " * width + "".join(f"  {name:>11}" for name in columns))

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from installer import audit
 from installer.recovery import leftovers
 
-from .scenarios import Scenario
+from .scenarios import Scenario, never
 from .workshop import Snapshot, Workshop, same
 from .zygote import HOOK, Outcome
 
 __all__ = ["HOOK", "MODES", "strike"]
 MODES = ("kill", "SIGINT", "SIGTERM", "ENOSPC", "EIO")
 SIGNALS = ("SIGINT", "SIGTERM")
+Between = Callable[[int, str], "list[str]"]
 INTERRUPTED, RESTORED, STUCK = 130, 13, 14
 
 
+def nothing(code: int, err: str) -> list[str]:
+    """Do nothing between two runs."""
+    return []
+
+
 def strike(
-    workshop: Workshop, scenario: Scenario, number: int, mode: str, **fault: str
+    workshop: Workshop, scenario: Scenario, number: int, mode: str, between: Between = nothing, **fault: str
 ) -> tuple[list[str], bool]:
-    """Carry the scenario out with one fault at operation `number`; return what is wrong, and whether it struck."""
+    """Carry the scenario out with one fault at operation `number`; return what is wrong, and whether it struck.
+
+    `between` is called before the second run, with exit code and error output of the first.
+    """
     begun = workshop.begin(scenario.start)
     words = scenario.words(workshop)
     runs = [workshop.installer(*words, MODE=mode, AT=str(number), **fault)]
     problems = after_fault(workshop, scenario, begun, runs[0], mode)
+    problems += between(runs[0].code, runs[0].err)
     if scenario.recovery:
         # Killed, struck, and killed once more: somewhere else each time, the same place every time.
         runs.append(workshop.installer(*words, MODE="kill", AT=str(1 + number * 7 % 60)))
@@ -52,7 +64,7 @@ def after_fault(
         problems.append(f"active: {active!r}")
     if done and (active, answering) != (goal, goal):
         problems.append(f"{run.code} says done, but {active!r} is active and {answering!r} answers")
-    if run.code in (RESTORED, INTERRUPTED) and not done and not scenario.recovery:
+    if _restored(scenario, run):
         if (active, answering) != (old, begun.running):
             problems.append(f"{run.code} says restored, but {active!r} is active and {answering!r} answers")
         problems += tidy(workshop, begun)
@@ -67,6 +79,12 @@ def _allowed(scenario: Scenario, run: Outcome, mode: str) -> tuple[int, ...]:
     if mode in ("kill", "during"):
         return (-9,)
     return (*own, INTERRUPTED) if mode in SIGNALS else (*own, RESTORED, STUCK)
+
+
+def _restored(scenario: Scenario, run: Outcome) -> bool:
+    """Tell whether the run claims that everything is as it was; a recovery does not begin from anything whole."""
+    own = (scenario.code, *scenario.again)
+    return run.code in (RESTORED, INTERRUPTED) and run.code not in own and not scenario.recovery
 
 
 def after_rerun(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome) -> list[str]:
@@ -84,7 +102,9 @@ def always(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome
     """Return what is wrong whatever has happened: bytes, other people's files, secrets, words."""
     # What a repair is there to mend may be damaged until it is done.
     problems = [line for line in workshop.damage() if done or line not in begun.damage]
-    problems += same(begun.treasures, workshop.treasures(), scenario.own)
+    now = workshop.treasures()
+    wanted = begun.treasures if not done else workshop.finished[scenario.name]
+    problems += same(wanted, now, never if done or _restored(scenario, run) else scenario.own)
     problems += scenario.look(workshop, begun, done)
     problems += [f"audit log: {finding.text().en}" for finding in audit.read(workshop.prefix).problems]
     problems += [f"the secret can be read in {place}" for place in workshop.leaks(run)]
@@ -95,6 +115,11 @@ def always(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome
             f"the message lacks {part!r}"
             for part in ("error RT-", "state: ", "next: ")
             if part not in run.err
+        ]
+    if "nothing was changed" in run.err and not scenario.recovery:
+        problems += [
+            f"a word: nothing was changed, but {line}"
+            for line in sorted(set(begun.installed) ^ set(workshop.installed()))[:3]
         ]
     return problems
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bundle import chainlog
 
-from .workshop import FOREIGN, Snapshot, Start, Workshop, same
+from .workshop import FOREIGN, SECRET, Snapshot, Start, Workshop, same
 
 # What else is wrong; the last argument is True once the command has succeeded.
 Look = Callable[[Workshop, Snapshot, bool], "list[str]"]
@@ -20,14 +20,19 @@ def nothing_more(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return []
 
 
+def never(path: str) -> bool:
+    """Tell nothing apart."""
+    return False
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A starting point and a command.
 
     `old` and `new` are the releases that may be active (a bundle's name, a release's name, "" for none), `goal`
     the one that is active and answers when all is over. `code` is the exit code of a run that nothing disturbs,
-    `again` those of one after a fault. `own` are the treasures that the command itself changes; `look` answers
-    for them. `recovery`: the starting point is what a kill left; the recovery is struck, and struck again.
+    `again` those of one after a fault. `own` are the treasures that the command itself changes: half-way nothing
+    is said about them. `look` says what else is wrong. `recovery`: the starting point is what a kill left; the recovery is struck, and struck again.
     """
 
     name: str
@@ -39,7 +44,7 @@ class Scenario:
     code: int = 0
     again: tuple[int, ...] = (0,)
     look: Look = nothing_more
-    own: Callable[[str], bool] = lambda path: False
+    own: Callable[[str], bool] = never
     recovery: bool = False
 
 
@@ -130,6 +135,24 @@ def _damaged(workshop: Workshop) -> None:
     (folder / "config.default" / "ragtrace.yaml").unlink()
 
 
+def _first_format(workshop: Workshop) -> None:
+    _do(workshop, *workshop.words("format 1"))
+    workshop.plant()
+
+
+def _second_format(workshop: Workshop) -> None:
+    workshop.begin(FORMAT_1)
+    _do(workshop, *workshop.words("format 2"))
+
+
+def _settings(path: str) -> bool:
+    return path == "config/.env"
+
+
+def _data(path: str) -> bool:
+    return path.split("/")[0] == "data"
+
+
 def _uninstalled(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return _left(workshop, {"data", "config", "trust", "state", FOREIGN}) if done else []
 
@@ -137,7 +160,7 @@ def _uninstalled(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
 def _purged(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     if not done:
         # Until the pointer is gone, nothing is.
-        return same(begun.treasures, workshop.treasures(), _never) if workshop.active() else []
+        return same(begun.treasures, workshop.treasures()) if workshop.active() else []
     return _left(workshop, {FOREIGN})
 
 
@@ -154,13 +177,11 @@ def _pruned(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return [f"not pruned: {name}" for name in names if name != workshop.release("v1")] if done else []
 
 
-def _never(path: str) -> bool:
-    return False
-
-
 EMPTY = Start("empty", lambda workshop: None)
 V1 = Start("v1", _installed)
 V2 = Start("v2 after v1", _upgraded)
+FORMAT_1 = Start("data of format 1", _first_format)
+FORMAT_2 = Start("data of format 2", _second_format)
 THREE = Start("three releases", _three)
 DAMAGED = Start("damaged", _damaged)
 
@@ -191,6 +212,27 @@ PURGE = Scenario(
 )  # fmt: skip
 PRUNE = Scenario("prune", THREE, lambda w: ("--prune", "--keep", "0"), "v1", "v1", "v1", look=_pruned)
 
+CONFIG = Scenario(
+    "configuration", V1, lambda w: ("--config", "answer.limit=7", f"answer.token={SECRET}"), "v1", "v1", "v1",
+    own=_settings,
+)  # fmt: skip
+BAD_CONFIG = Scenario(
+    "unhealthy configuration", V1, lambda w: ("--config", "answer.limit=0"), "v1", "v1", "v1", 16, (16,),
+    own=_settings,
+)  # fmt: skip
+MIGRATION = Scenario(
+    "upgrade with migration", FORMAT_1, lambda w: w.words("format 2"), "format 1", "format 2", "format 2",
+    own=_data,
+)  # fmt: skip
+BAD_MIGRATION = Scenario(
+    "unhealthy migration", FORMAT_1, lambda w: w.words("bad format 2"), "format 1", "bad format 2",
+    "format 1", 16, (16,), own=_data,
+)  # fmt: skip
+RESTORE = Scenario(
+    "rollback with data", FORMAT_2, lambda w: ("--rollback", w.release("format 1"), "--restore-data"),
+    "format 2", "format 1", "format 1", own=_data,
+)  # fmt: skip
+
 RECOVERIES = (
     killed(INSTALL, "after its switch", at(" os.rename current.json", later=1)),
     killed(UPGRADE, "while uv installs", containing("subprocess.Popen", "require")),
@@ -202,6 +244,9 @@ RECOVERIES = (
     killed(REPAIR, "after its switch", at(" os.rename current.json", later=1)),
     killed(UNINSTALL, "before its commit point", at(" os.remove current.json")),
     killed(UNINSTALL, "after its commit point", at(" os.remove current.json", later=1)),
+    killed(MIGRATION, "while it migrates", containing("subprocess.Popen", " migrate ")),
+    killed(MIGRATION, "after its switch", at(" os.rename current.json", later=1)),
+    killed(CONFIG, "before its commit", at(" os.rename trust/accepted.json")),
     killed(PURGE, "half-way", at(" os.remove current.json", later=40)),
 )
 
@@ -219,6 +264,11 @@ SCENARIOS = {
         UNINSTALL,
         PURGE,
         PRUNE,
+        CONFIG,
+        BAD_CONFIG,
+        MIGRATION,
+        BAD_MIGRATION,
+        RESTORE,
         *RECOVERIES,
     )
 }

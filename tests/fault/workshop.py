@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,12 +40,22 @@ from .zygote import Outcome, Zygote
 ROOM_BYTES = 1 << 30
 FOREIGN = "운영자 메모.txt"
 SECRET = "canary-7f3a9c-never-in-a-log"
-# A service that is up in 20 ms, because a sweep starts it twenty thousand times.
+# A service that is up in 20 ms, because a sweep starts it twenty thousand times. It marks its data with their format,
+# refuses others, changes everything in place when it migrates, and answers for its configuration.
 SERVICE = """
 import os, socket, sys
 
-VERSION, MODE = {version!r}, {mode!r}
-DATA = os.path.join(os.environ.get("RAGTRACE_HOME", ""), "data")
+VERSION, MODE, FORMAT = {version!r}, {mode!r}, {data!r}
+HOME = os.environ.get("RAGTRACE_HOME", "")
+DATA = os.path.join(HOME, "data")
+MARK = os.path.join(DATA, "FORMAT.json")
+
+
+def mark(**values):
+    with open(MARK + ".tmp", "w") as stream:
+        words = ['"%s": %s' % (name, value) for name, value in values.items()]
+        stream.write("{{" + ", ".join(words) + ', "format": "ragtrace-data"}}')
+    os.replace(MARK + ".tmp", MARK)
 
 
 def answer(status, words):
@@ -56,7 +65,12 @@ def answer(status, words):
 
 def serve():
     print("serving", VERSION, flush=True)
-    if MODE == "crash":
+    if FORMAT:
+        if not os.path.exists(MARK):
+            mark(version=FORMAT)
+        if '"version": %d,' % FORMAT not in open(MARK).read() or "migrating" in open(MARK).read():
+            return "the data have another format"
+    if MODE == "crash" or os.environ.get("RAGTRACE_ANSWER_LIMIT") == "0":
         return "crashing on purpose"
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -73,9 +87,25 @@ def serve():
         caller.close()
 
 
-if sys.argv[1:2] == ["serve"]:
-    sys.exit(serve())
-print(VERSION)
+def migrate():
+    mark(version=1, migrating=FORMAT)
+    for folder, folders, files in os.walk(os.path.join(DATA, "documents")):
+        for name in files:
+            with open(os.path.join(folder, name), "r+b") as stream:
+                text = stream.read()
+                stream.seek(0)
+                stream.write(b"format %d: " % FORMAT + text)
+    os.rename(os.path.join(DATA, "index", "postings.bin"), os.path.join(DATA, "index", "postings.2"))
+    os.chmod(os.path.join(DATA, "documents"), 0o700)
+    mark(version=FORMAT)
+
+
+def configuration():
+    keys = '{{"answer.limit": "integer", "answer.token": "text"}}'
+    print('{{"ok": true, "keys": %s, "secret": ["answer.token"], "values": {{}}, "origins": {{}}}}' % keys)
+
+
+sys.exit(dict(serve=serve, migrate=migrate, config=configuration)[sys.argv[1]]())
 """
 
 
@@ -98,6 +128,7 @@ class Snapshot:
     treasures: dict[str, str]
     undeclared: list[str]
     damage: list[str]
+    installed: list[str]
 
 
 @dataclass
@@ -109,6 +140,7 @@ class Workshop:
     bundles: dict[str, Bundle] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     counted: dict[str, list[str]] = field(default_factory=dict)
+    finished: dict[str, dict[str, str]] = field(default_factory=dict)
     _zygote: list[Zygote] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,13 +148,16 @@ class Workshop:
         for sequence, name in enumerate(("oldest", "older", "v1", "v2"), 1):
             self.bundle(name, sequence)
         self.bundle("bad", 9, "crash")
+        self.bundle("format 1", 11, data=1)
+        self.bundle("format 2", 12, data=2)
+        self.bundle("bad format 2", 19, "crash", data=2)
         self.outside.mkdir()
         (self.outside / "남의 파일.txt").write_text("not yours\n", encoding="utf-8")
 
-    def bundle(self, name: str, sequence: int, mode: str = "healthy", **more: Any) -> Bundle:
-        """Make a signed bundle and remember it by name."""
+    def bundle(self, name: str, sequence: int, mode: str = "healthy", data: int = 0) -> Bundle:
+        """Make a signed bundle and remember it by name; `data` is the format of its service's data."""
         version = f"{sequence}.0.0"
-        source = SERVICE.format(version=version, mode=mode)
+        source = SERVICE.format(version=version, mode=mode, data=data)
         modules = {"ragtrace/__init__.py": f"VERSION = {version!r}\n", "ragtrace/__main__.py": source}
         wheel = wheel_bytes("ragtrace", version, modules)
         self.bundles[name] = make_bundle(
@@ -133,10 +168,8 @@ class Workshop:
             key=self.key,
             uv=f'#!/bin/sh\nexec "{uv_binary()}" "$@"\n'.encode(),
             wheels={f"ragtrace-{version}-py3-none-any.whl": wheel},
-            **{
-                "models": {"m/weights.bin": b"weights" * 100, f"m/{version}.bin": version.encode() * 99},
-                **more,
-            },
+            models={"m/weights.bin": b"weights" * 100, f"m/{version}.bin": version.encode() * 99},
+            data={"version": data, "migrates": tuple(range(1, data))} if data else None,
         )
         return self.bundles[name]
 
@@ -231,6 +264,7 @@ class Workshop:
             earlier.treasures if earlier else self.treasures(),
             earlier.undeclared if earlier else self.undeclared(),
             earlier.damage if earlier else self.damage(),
+            self.installed(),
         )
         # A running service writes nothing but its log.
         if self.prefix.root.exists():
@@ -266,6 +300,7 @@ class Workshop:
             prefix.data / "documents",
             prefix.data / "index",
             prefix.data / "바깥으로",
+            prefix.data / "FORMAT.json",
             prefix.config,
             foreign,
             self.outside,
@@ -346,6 +381,16 @@ class Workshop:
         """Compare every release the pointer names with its receipt, byte for byte."""
         return damage(self.prefix)
 
+    def installed(self) -> list[str]:
+        """Return the paths of everything that releases and store consist of, and the pointer."""
+        prefix = self.prefix
+        found = [
+            path for top in (prefix.generations, prefix.store, prefix.snapshots) for path in top.rglob("*")
+        ]
+        return sorted(
+            path.relative_to(prefix.root).as_posix() for path in [*found, *prefix.root.glob("current.json")]
+        )
+
     def spoilt(self) -> list[str]:
         """Return what a run has changed in the starting points, whose files it shared."""
         return [
@@ -356,9 +401,11 @@ class Workshop:
         ]
 
     def points(self, name: str, count: Callable[[Workshop, str], list[str]]) -> list[str]:
-        """Return a scenario's mutating operations; they are counted once."""
+        """Return a scenario's mutating operations; they are counted once. What a run that nothing disturbs makes
+        of the treasures is kept in `finished`."""
         if name not in self.counted:
             self.counted[name] = count(self, name)
+            self.finished[name] = self.treasures()
         return self.counted[name]
 
     def undeclared(self) -> list[str]:
@@ -411,7 +458,10 @@ def fingerprint(path: Path) -> str:
 
 
 def clone(source: Path, destination: Path) -> None:
-    """Copy a prefix. Releases and store are never edited in place, so their files are linked; the rest is copied."""
+    """Copy a prefix. Releases and store are never edited in place, so their files are linked where both lie on one
+    file system; the rest is copied."""
+    destination.mkdir(exist_ok=True)
+    link = destination.stat().st_dev == source.stat().st_dev
     for folder, folders, files in os.walk(source):
         target = destination / os.path.relpath(folder, source)
         target.mkdir(exist_ok=True)
@@ -422,7 +472,7 @@ def clone(source: Path, destination: Path) -> None:
             if path.is_symlink():
                 os.symlink(os.readlink(path), target / name)
             elif name in files:
-                if shared:
+                if shared and link:
                     os.link(path, target / name)
                 else:
                     shutil.copy2(path, target / name)
@@ -464,7 +514,9 @@ def open_workshop(place: Path | None = None) -> Workshop:
     return Workshop(place or quick_place(), quiet_port())
 
 
-def same(before: Mapping[str, str], after: Mapping[str, str], without: Callable[[str], bool]) -> list[str]:
+def same(
+    before: Mapping[str, str], after: Mapping[str, str], without: Callable[[str], bool] = lambda path: False
+) -> list[str]:
     """Return how two looks at the treasures differ."""
     return [
         f"{path}: {before.get(path, 'nothing')} became {after.get(path, 'nothing')}"
