@@ -118,7 +118,7 @@ def translate(cause: BaseException, restored: Optional[Text]) -> RagTraceError:
         details = [Text(line, line) for line in cause.log.splitlines()[-10:]]
         return UnhealthyError(cause.reason, details=details, state=restored, hint=_look(cause))
     if isinstance(cause, RagTraceError):
-        cause.state = cause.state or restored
+        cause.state, cause.hint = cause.state or restored, cause.hint or _again()
         return cause
     if isinstance(cause, (OSError, ServiceError)):
         summary = describe(cause)
