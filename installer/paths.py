@@ -51,7 +51,7 @@ class Prefix:
 
     @property
     def incoming(self) -> Path:
-        """The manifest whose contents are on their way into the store; gone once an operation has ended."""
+        """Which contents are on their way into the store; gone once an operation has ended."""
         return self.state / "incoming.json"
 
     @property

@@ -19,6 +19,7 @@ from bundle.hashing import copy_hashed, sha256_bytes, sha256_file
 from bundle.manifest import FileEntry, manifest_digest
 from bundle.unpacking import write_new
 
+from . import sealed
 from .filesystem import link_file, make_directory, remove_empty, remove_file, remove_tree
 from .paths import Prefix
 
@@ -173,22 +174,24 @@ def objects(prefix: Prefix) -> Iterable[Path]:
                 yield from sorted(folder.iterdir())
 
 
-def expect(prefix: Prefix, manifest: bytes, used: Set[str]) -> None:
+def expect(prefix: Prefix, manifest: bytes, signatures: Iterable[bytes], used: Set[str]) -> None:
     """Note that the contents of a manifest are about to be taken in, and remove what neither they nor
     `used` account for.
 
     A run that is killed leaves the note behind, and with it the contents that it had finished: the next run
     only reads these. What another, given up installation had taken in goes now.
     """
-    write_atomic(prefix.incoming, manifest, MODE)
-    _remove_all_but(prefix, used | pending(prefix))
+    wanted = digests(manifest) | {sha256_bytes(signature) for signature in signatures}
+    document = {"format": 1, "manifest": manifest_digest(manifest), "contents": sorted(wanted)}
+    write_atomic(prefix.incoming, sealed.seal(document), MODE)
+    _remove_all_but(prefix, used | wanted)
 
 
 def pending(prefix: Prefix) -> Set[str]:
     """Return the digests of an installation that was begun and has neither ended nor been taken back."""
     try:
-        return digests(prefix.incoming.read_bytes())
-    except OSError:
+        return set(map(str, sealed.unseal(prefix.incoming.read_bytes())["contents"]))
+    except (OSError, sealed.Damaged, LookupError, TypeError):
         return set()
 
 

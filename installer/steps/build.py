@@ -32,7 +32,8 @@ class MakeGeneration(ContextStep):
         """Clear away what a killed run left, and begin."""
         make_directory(self.prefix.generations)
         discard(self.prefix, self.plan.generation)
-        store.expect(self.prefix, self.context.source.manifest_bytes, used_digests(self.prefix))
+        source = self.context.source
+        store.expect(self.prefix, source.manifest_bytes, source.signatures, used_digests(self.prefix))
         make_directory(self.context.folder)
         prepare_scratch(self.prefix.scratch)
 
