@@ -8,8 +8,8 @@ from types import FrameType
 from typing import Iterator, Optional
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-# Whether signals are turned into `Stopped` at all, and whether one has been already.
-_state = {"listening": False, "told": False}
+# Whether signals are turned into `Stopped` at all, whether one has been already, and whether it is too late for one.
+_state = {"listening": False, "told": False, "settled": False}
 
 
 class Stopped(BaseException):
@@ -35,16 +35,22 @@ def _numbers() -> list[signal.Signals]:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Turn the signals into `Stopped` for the duration."""
+def listening(to_the_end: bool = False) -> Iterator[None]:
+    """Turn the signals into `Stopped` for the duration.
+
+    Args:
+        to_the_end: where one was, or the work is done, ignore further ones until the process ends: nothing is left
+            to interrupt but the report, and the exit code has to stay the one that tells what happened.
+    """
     before = {number: signal.signal(number, _raise) for number in _numbers()}
-    _state.update(listening=True, told=False)
+    _state.update(listening=True, told=False, settled=False)
     try:
         yield
     finally:
-        _state.update(listening=False)
+        over = to_the_end and (_state["told"] or _state["settled"])
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, _nothing if over else handler)
+        _state.update(listening=False)
 
 
 @contextmanager
@@ -62,5 +68,6 @@ def settle() -> None:
     """Ignore the signals from now on, up to the end of `listening`: what was begun is done, and whoever is told
     "interrupted, nothing was changed" now would be told something wrong."""
     if _state["listening"]:
+        _state["settled"] = True
         for number in _numbers():
             signal.signal(number, _nothing)

@@ -67,7 +67,7 @@ class ProcessHost:
             started = subprocess.run(
                 command, env=minimal_environment({**definition.environment, **settings}),
                 cwd=str(definition.data), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, timeout=60, check=False,
+                stderr=subprocess.PIPE, timeout=60, check=False, start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise ServiceError(str(error)) from error

@@ -32,7 +32,7 @@ class Programs:
         """Return how it ended and what it said."""
         return subprocess.run(
             list(command), input=stdin, capture_output=True, timeout=TIMEOUT_S, check=False,
-            env=minimal_environment(self.environment),
+            env=minimal_environment(self.environment), start_new_session=True,
         )  # fmt: skip
 
 

@@ -145,6 +145,22 @@ def test_a_second_signal_between_the_first_and_the_undoing_raises_nothing() -> N
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("told", (True, False))
+def test_the_report_of_an_interrupted_run_is_not_interrupted_itself(told: bool) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with listening(to_the_end=True):
+            if told:
+                with pytest.raises(Stopped):
+                    os.kill(os.getpid(), signal.SIGTERM)
+        if told:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (signal.getsignal(signal.SIGTERM) is before) is not told
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def test_once_every_step_is_done_a_signal_comes_too_late(tmp_path: Path) -> None:
     steps: list[Step] = [Recorder(n, [], None, None) for n in range(COUNT)]
     with listening():
