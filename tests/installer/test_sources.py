@@ -269,6 +269,22 @@ def test_a_tampered_base_is_noticed_and_named(site: Site, bundle_for: Make, tmp_
     assert site.active() == first.generation
 
 
+def test_what_only_the_stream_itself_shows_to_be_missing_is_named_too(
+    site: Site, bundle_for: Make, tmp_path: Path
+) -> None:
+    """By their number nothing is missing: the store has by chance one of the contents that the delta brings."""
+    first, second = releases(bundle_for)
+    site.install(first)
+    carried = pack(second, tmp_path / "usb", base=first)
+    extra = next(entry for entry in second.manifest.files if "extra1-1.0" in entry.path)
+    store.Shelf(site.prefix).put(second.root / extra.path, extra)
+    store.object_path(site.prefix, sha256_bytes(WEIGHTS)).unlink()
+    done = install(site, carried, option="--delta")
+    assert (done.code, "m/w.safetensors" in done.err) == (10, True), done.err
+    assert site.answering() == first.generation
+    assert site.undeclared() == []
+
+
 def tamper(site: Site, digest: str) -> Path:
     """Change one byte of a stored object, size and times as before."""
     path = store.object_path(site.prefix, digest)
