@@ -71,7 +71,7 @@ def _guarded(options: argparse.Namespace, prefix: Prefix, console: Console) -> i
     from .transaction import translate
 
     try:
-        with listening():
+        with listening(to_the_end=True):
             command = importlib.import_module(f".commands.{command_of(options)}", __package__)
             return int(command.run(options, prefix, console))
     except (Stopped, KeyboardInterrupt) as stopped:
@@ -89,5 +89,9 @@ def _guarded(options: argparse.Namespace, prefix: Prefix, console: Console) -> i
     except Exception as error:
         state = Text("다음 실행이 상태를 복구합니다", "the next run recovers whatever was begun")
         raise InternalError(
-            Text(f"내부 오류: {error!r}", f"internal error: {error!r}"), state=state
+            Text(f"내부 오류: {error!r}", f"internal error: {error!r}"),
+            state=state,
+            hint=Text(
+                "이 메시지와 state/journal.jsonl을 보내 주십시오", "please report this with state/journal.jsonl"
+            ),
         ) from error
