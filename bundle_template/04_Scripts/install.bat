@@ -18,7 +18,7 @@ exit /b %ERRORLEVEL%
 
 :bundled
 set "ARCHIVE="
-for %%F in ("%HERE%..\01_Prerequisites\python-*.tar.gz" "%HERE%..\01_Prerequisites\cpython-*.tar.gz") do set "ARCHIVE=%%~fF"
+for %%F in ("%HERE%..\01_Prerequisites\*.tar.gz") do set "ARCHIVE=%%~fF"
 if not defined ARCHIVE (
     echo error: no Python 3.9 or newer on this host, and none in the bundle 1>&2
     exit /b 12

@@ -18,7 +18,7 @@ for python in python3 python3.13 python3.12 python3.11 python3.10 python3.9 /usr
 done
 
 archive=
-for candidate in "$here"/../01_Prerequisites/python-*.tar.gz "$here"/../01_Prerequisites/cpython-*.tar.gz; do
+for candidate in "$here"/../01_Prerequisites/*.tar.gz; do
     if [ -f "$candidate" ]; then
         archive=$candidate
         break

@@ -41,14 +41,14 @@ SystemCallErrorNumber=EPERM
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 """
 
-# What only the system's manager can give. `ProcSubset` leaves the service its own processes' files and nothing of the host.
+# What only the system's manager can give. Not here: ProcSubset=pid, because the analyzer asks /proc/cpuinfo which
+# instructions it may use, and without an answer takes the slowest and largest model.
 SYSTEM = """\
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectProc=invisible
-ProcSubset=pid
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
