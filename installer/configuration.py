@@ -197,6 +197,18 @@ def _unknown(key: str, names: Mapping[str, str]) -> Text:
     )
 
 
+def shown_words(words: Sequence[str]) -> List[str]:
+    """Return a command line that may be told: without the secrets that ``--config`` sets."""
+    if "--config" not in words:
+        return list(words)
+    return [
+        f"{word.partition('=')[0]}={HIDDEN}"
+        if not word.startswith("-") and _SECRET.search(word.partition("=")[0]) and "=" in word
+        else word
+        for word in words
+    ]
+
+
 # --- what may be shown -------------------------------------------------------------------------------------
 
 

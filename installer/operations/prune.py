@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from bundle.errors import UsageProblem
 from bundle.text import Text
@@ -16,7 +17,7 @@ from ..console import Console
 from ..filesystem import remove_file
 from ..paths import Prefix
 from ..pointer import Pointer
-from ..signals import Stopped
+from ..signals import shielded
 from ..state import generation_names, read_state
 from ..transaction import translate
 from .session import UNCHANGED, opened, record, require_installation
@@ -121,6 +122,9 @@ def _old_logs(prefix: Prefix, kept: Tuple[str, ...]) -> List[Path]:
 def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
     """Remove what `survey` names. The pointer comes first: from then on nobody counts on what goes.
 
+    What has begun is brought to its end, signals or not: removed contents do not come back, and half a release is
+    of no use to anybody.
+
     Raises:
         UsageProblem: as `survey`.
         RagTraceError: something could not be removed; the active release is as it was, the next run goes on.
@@ -130,32 +134,52 @@ def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
     with opened(prefix, console, action="prune"):
         pruning = survey(prefix, keep)
         # Recovery has cleared unfinished folders away already; they count.
-        cleared = tuple(name for name in before.releases if name not in pruning.releases)
-        found = read_state(prefix).pointer
-        gone = tuple(name for name in cleared if not prefix.generation(name).exists())
-        pruning = replace(
-            pruning, releases=(*gone, *pruning.releases), bytes=max(before.bytes, pruning.bytes)
+        cleared = tuple(name for name in before.releases if not prefix.generation(name).exists())
+        told = replace(
+            pruning, releases=(*cleared, *pruning.releases), bytes=max(before.bytes, pruning.bytes)
         )
-        try:
-            if found is not None and found != shortened(found, len(pruning.keep) - 1):
-                pointer.write(prefix, shortened(found, len(pruning.keep) - 1))
-            for name in generation_names(prefix):
-                if name not in pruning.keep:
-                    generations.discard(prefix, name)
-            if found is not None:
-                snapshot.collect(prefix, shortened(found, len(pruning.keep) - 1))
-            store.collect(prefix, generations.used_digests(prefix))
-            for path in _old_logs(prefix, pruning.keep):
-                remove_file(path)
-            reserve.ensure(prefix)
-        except (OSError, Stopped, KeyboardInterrupt) as error:
-            raise translate(
-                error,
-                Text(
-                    "현재 릴리스는 그대로이며, 다시 실행하면 이어집니다",
-                    "the active release is as it was; run again to go on",
-                ),
-            ) from error
-        if not pruning.empty:
-            record(prefix, console, "prune", "ok", removed=list(pruning.releases), bytes=pruning.bytes)
-    return Pruned(pruning, time.monotonic() - begun)
+        with shielded():
+            try:
+                _carry_out(prefix, pruning)
+            except OSError as error:
+                raise translate(
+                    error,
+                    Text(
+                        "현재 릴리스는 그대로이며, 다시 실행하면 이어집니다",
+                        "the active release is as it was; run again to go on",
+                    ),
+                ) from error
+            if not told.empty:
+                record(prefix, console, "prune", "ok", removed=list(told.releases), bytes=told.bytes)
+    return Pruned(told, time.monotonic() - begun)
+
+
+def _carry_out(prefix: Prefix, pruning: Pruning) -> None:
+    """Shorten the pointer, then remove; what fails does not keep the rest from going, and is tried once more."""
+    found = read_state(prefix).pointer
+    if found is None:
+        return
+    short = shortened(found, len(pruning.keep) - 1)
+    if found != short:
+        pointer.write(prefix, short)
+    removals: List[Callable[[], object]] = [
+        *(
+            partial(generations.discard, prefix, name)
+            for name in generation_names(prefix)
+            if name not in short.kept
+        ),
+        lambda: snapshot.collect(prefix, short),
+        lambda: store.collect(prefix, generations.used_digests(prefix)),
+        *(partial(remove_file, path) for path in _old_logs(prefix, short.kept)),
+        lambda: reserve.ensure(prefix),
+    ]
+    for remove in [remove for remove in removals if _failed(remove)]:
+        remove()
+
+
+def _failed(remove: Callable[[], object]) -> bool:
+    try:
+        remove()
+    except OSError:
+        return True
+    return False

@@ -18,6 +18,7 @@ from bundle.manifest import Manifest
 from bundle.text import Text
 
 from .. import accepted, activation, audit, breaker, generations, logs, removal, reserve, settings, snapshot
+from ..configuration import shown_words
 from ..console import Console
 from ..filesystem import make_directories, make_directory
 from ..health import describe
@@ -53,9 +54,9 @@ def same_command() -> str:
     if os.environ.get(TEMPORARY_PYTHON):
         # This interpreter goes with the run; install.sh unpacks it again.
         return " ".join(
-            shlex.quote(w) for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *sys.argv[1:]]
+            shlex.quote(w) for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *shown_words(sys.argv[1:])]
         )
-    return " ".join(shlex.quote(word) for word in [sys.executable or "python3", *sys.argv])
+    return " ".join(shlex.quote(word) for word in [sys.executable or "python3", *shown_words(sys.argv)])
 
 
 def command_for(prefix: Prefix, *words: str) -> str:

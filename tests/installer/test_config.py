@@ -336,3 +336,11 @@ def test_what_cannot_be_written_for_all_readers_is_refused(value: str) -> None:
 def test_a_variable_that_stands_twice_stands_once_after_a_change() -> None:
     assert settings.with_variables("A=1\n# A=0\nA=2\nB=3\n", {"A": "5"}) == "A=5\n# A=0\nB=3\n"
     assert settings.with_variables("A=1\nA=2\nB=3\n", {"A": ""}) == "B=3\n"
+
+
+def test_a_command_that_is_told_holds_no_secret() -> None:
+    words = ["install.py", "--config", "llm.api_key=abc", "search.top_n=3", "--prefix", "/token=1"]
+    assert configuration.shown_words(words) == [
+        "install.py", "--config", "llm.api_key=********", "search.top_n=3", "--prefix", "/token=********",
+    ]  # fmt: skip
+    assert configuration.shown_words(["--bundle", "token=1"]) == ["--bundle", "token=1"]
