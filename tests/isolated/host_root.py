@@ -142,7 +142,9 @@ def run_directory() -> Iterator[Path]:
             yield folder
         finally:
             if os.environ.get("RAGTRACE_KEEP_RUN") != "1":
-                remove_tree(folder)
+                # Another run must not take a folder that is just going away for one that was abandoned.
+                with _locked(cache_home() / "runs.lock"):
+                    remove_tree(folder)
 
 
 def _remove_if_abandoned(folder: Path) -> None:
