@@ -72,12 +72,13 @@ def test_a_damaged_stored_model_is_replaced_and_holders_of_the_old_bytes_keep_th
     prefix, source = Prefix(tmp_path / "p"), tmp_path / "m"
     prefix.root.mkdir()
     source.write_bytes(b"weights")
-    stored = store.put(prefix, source, entry(b"weights"))
-    store.place(stored, tmp_path / "first", entry(b"weights"))
+    weights = entry(b"weights")
+    stored = store.Shelf(prefix).put(source, weights)
+    assert store.place(prefix, weights, tmp_path / "first")
     inode = stored.stat().st_ino
-    assert store.put(prefix, source, entry(b"weights")).stat().st_ino == inode, "not copied again"
+    assert store.Shelf(prefix).put(source, weights).stat().st_ino == inode, "not copied again"
     stored.write_bytes(b"WEIGHTS")
-    again = store.put(prefix, source, entry(b"weights"))
+    again = store.Shelf(prefix).put(source, weights)
     assert again.read_bytes() == b"weights"
     assert (tmp_path / "first").read_bytes() == b"WEIGHTS"
     (again.parent / f".{again.name}.new").write_bytes(b"left over")
