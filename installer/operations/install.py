@@ -150,7 +150,7 @@ def _install(prefix: Prefix, decision: Decision, request: Request, lock: Lock, c
         for note in decision.notes:
             console.warn(note)
         transact("install", prefix, plan, bundle.manifest, decision.state.service, lock, console, bundle)
-        if plan.action == "upgrade" or plan.action == "install":
-            aftercare(prefix, plan, console)
+    # Also where there was nothing to do: the run before may have been killed while it tidied up.
+    aftercare(prefix, plan, console)
     seconds = time.monotonic() - begun
     return Done(plan.action, plan.generation, plan.version, plan.settings, seconds, bundle.origin.status)

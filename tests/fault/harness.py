@@ -45,7 +45,8 @@ def strike(
     problems += [f"second run: {line}" for line in after_rerun(workshop, scenario, begun, runs[-1])]
     if problems:
         problems += [
-            f"  run {n}: {run.code} {run.struck}: {run.text[-700:]}" for n, run in enumerate(runs, 1)
+            f"  run {n}: {run.code} {run.struck}: {run.out[-200:]}{run.err[-500:]}"
+            for n, run in enumerate(runs, 1)
         ]
     return problems, bool(runs[0].struck)
 
@@ -64,10 +65,13 @@ def after_fault(
         problems.append(f"active: {active!r}")
     if done and (active, answering) != (goal, goal):
         problems.append(f"{run.code} says done, but {active!r} is active and {answering!r} answers")
+    if "nothing was changed" in run.err and not scenario.recovery:
+        changed = sorted(set(begun.installed) ^ set(workshop.installed()))
+        problems += [f"it says that nothing was changed, but {path} was" for path in changed[:3]]
     if _restored(scenario, run):
         if (active, answering) != (old, begun.running):
             problems.append(f"{run.code} says restored, but {active!r} is active and {answering!r} answers")
-        problems += tidy(workshop, begun)
+        problems += tidy(workshop, begun) if not scenario.piecemeal else []
     return problems
 
 
@@ -115,11 +119,6 @@ def always(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome
             f"the message lacks {part!r}"
             for part in ("error RT-", "state: ", "next: ")
             if part not in run.err
-        ]
-    if "nothing was changed" in run.err and not scenario.recovery:
-        problems += [
-            f"a word: nothing was changed, but {line}"
-            for line in sorted(set(begun.installed) ^ set(workshop.installed()))[:3]
         ]
     return problems
 

@@ -32,7 +32,9 @@ class Scenario:
     `old` and `new` are the releases that may be active (a bundle's name, a release's name, "" for none), `goal`
     the one that is active and answers when all is over. `code` is the exit code of a run that nothing disturbs,
     `again` those of one after a fault. `own` are the treasures that the command itself changes: half-way nothing
-    is said about them. `look` says what else is wrong. `recovery`: the starting point is what a kill left; the recovery is struck, and struck again.
+    is said about them. `look` says what else is wrong. `recovery`: the starting point is what a kill left; the
+    recovery is struck, and struck again. `piecemeal`: what was done before the fault stays done, and the next run
+    goes on.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Scenario:
     look: Look = nothing_more
     own: Callable[[str], bool] = never
     recovery: bool = False
+    piecemeal: bool = False
 
 
 def count(workshop: Workshop, name: str) -> list[str]:
@@ -210,7 +213,9 @@ PURGE = Scenario(
     "uninstall with data", V2, lambda w: ("--uninstall", "--purge-data"), "v2", "", "", again=(0, 2),
     look=_purged, own=_provided,
 )  # fmt: skip
-PRUNE = Scenario("prune", THREE, lambda w: ("--prune", "--keep", "0"), "v1", "v1", "v1", look=_pruned)
+PRUNE = Scenario(
+    "prune", THREE, lambda w: ("--prune", "--keep", "0"), "v1", "v1", "v1", look=_pruned, piecemeal=True
+)
 
 CONFIG = Scenario(
     "configuration", V1, lambda w: ("--config", "answer.limit=7", f"answer.token={SECRET}"), "v1", "v1", "v1",
