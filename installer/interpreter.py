@@ -6,13 +6,14 @@ import hashlib
 import os
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO, Optional, cast
+from typing import IO, Optional, Sequence, cast
 
 from bundle import limits
-from bundle.errors import IntegrityError
+from bundle.errors import IntegrityError, RestoredError
 from bundle.manifest import FileEntry
 from bundle.text import Text
 
+from .children import minimal_environment, run_tied, tail
 from .filesystem import make_directory
 
 # python-build-standalone archives have about 5,000 members and unpack to about three times their size.
@@ -140,6 +141,31 @@ def _inner(name: str) -> Optional[PurePosixPath]:
     if path.is_absolute() or ".." in path.parts or "\x00" in name:
         raise ValueError(f"member {name!r} leads out of the tree")
     return PurePosixPath(*path.parts[1:]) if len(path.parts) > 1 else None
+
+
+def settle(folder: Path, log: Path, descriptors: Sequence[int]) -> None:
+    """Compile what an interpreter imports before anything can tell it not to write: its encodings. Whoever runs it later
+    would else add files to the release. That it runs at all is seen here, too.
+
+    Raises:
+        RestoredError: it does not run on this host, with what it said.
+    """
+    library = folder / "Lib" if os.name == "nt" else next(folder.glob("lib/python3*"), folder / "lib")
+    words = ["-I", "-S", "-B", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command = [str(executable(folder)), *words, str(library / "encodings")]
+    if run_tied(command, minimal_environment({}), log, descriptors) != 0:
+        raise RestoredError(
+            Text(
+                "번들의 파이썬이 이 호스트에서 실행되지 않습니다",
+                "the Python in the bundle does not run on this host",
+            ),
+            where=str(folder),
+            details=[Text(line, line) for line in tail(log, 5).splitlines()],
+            hint=Text(
+                "맞는 파이썬을 설치해 --python으로 지정하거나 이 호스트용 파이썬이 든 번들을 반입하십시오",
+                "install a fitting Python and name it with --python, or carry in a bundle with one for this host",
+            ),
+        )
 
 
 def executable(folder: Path) -> Path:

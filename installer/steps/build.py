@@ -65,7 +65,9 @@ class UnpackInterpreter(ContextStep):
         """Unpack it into the generation."""
         if self.plan.archive is not None:
             archive = self.context.source.path(self.plan.archive)
-            interpreter.unpack(archive, self.plan.archive, self.context.folder / "python")
+            folder = self.context.folder / "python"
+            interpreter.unpack(archive, self.plan.archive, folder)
+            interpreter.settle(folder, self.prefix.scratch / "python.log", (self.context.lock,))
 
 
 class MakeEnvironment(ContextStep):

@@ -257,7 +257,8 @@ def unit_hardening(subject: Subject) -> Outcome:
     missing = [
         name
         for name, allowed in WANTED_UNIT.items()
-        if found.get(name, "").lower() not in allowed and not (user_unit and name == "IPAddressDeny")
+        # A user's own systemd can neither limit addresses nor hide parts of the disk.
+        if found.get(name, "").lower() not in allowed and (not user_unit or name == "NoNewPrivileges")
     ]
     if not user_unit and found.get("User", "root") in ("", "root", "0") and found.get("DynamicUser") != "yes":
         missing.append("User")

@@ -87,7 +87,7 @@ def service_manager(subject: Subject) -> Outcome:
     if Path("/run/systemd/system").is_dir():
         if unit is None:
             return passed(Text("systemd가 동작 중입니다", "systemd is running"), measured="systemd")
-        done = commands.run(["systemctl", "is-active", unit.name], timeout_s=4)
+        done = _ask_systemd(unit)
         return _unit_state(unit, done.output.strip() or done.complaint)
     if subject.generation is not None and unit is not None:
         what = Text(
@@ -103,6 +103,14 @@ def service_manager(subject: Subject) -> Outcome:
         ),
         measured="process",
     )
+
+
+def _ask_systemd(unit: Path) -> commands.Finished:
+    """Ask the manager that has the unit: the system's, or the user's own."""
+    if "systemd/user" not in str(unit):
+        return commands.run(["systemctl", "is-active", unit.name], timeout_s=4)
+    runtime = {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}", "PATH": os.defpath}
+    return commands.run(["systemctl", "--user", "is-active", unit.name], timeout_s=4, environment=runtime)
 
 
 def _unit_state(unit: Path, state: str) -> Outcome:
