@@ -160,7 +160,9 @@ def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Rec
     actions = [*ended, *_sweep(prefix)]
     if trust_store.derive(prefix):
         actions.append(
-            Text("서명자 파일을 키 기록에 맞추었습니다", "made the signers' file agree with the trust records")
+            Text(
+                "서명자 파일을 키 기록에 맞추었습니다", "made the signers' file agree with the trust records"
+            )
         )
     # What a killed repair was about is damaged, and known to be: that is no reason to go to another release.
     doubtful = begun is not None and begun.get("operation") != "repair"
@@ -174,9 +176,7 @@ def _recover(prefix: Prefix, tries: _Tries, given: Optional[ServiceHost]) -> Rec
     running = given or activation.host_for(found)
     actions += snapshot.recover(prefix, chosen, lambda: activation.stop(prefix, found, running))
     # What runs has read the settings that are taken back: it has to start anew.
-    if restore_settings(
-        prefix, state.accepted.transaction, lambda: activation.stop(prefix, found, running)
-    ):
+    if restore_settings(prefix, state.accepted.transaction, lambda: activation.stop(prefix, found, running)):
         actions.append(Text("이전 설정을 되돌렸습니다", "put the earlier settings back"))
     for name in generation_names(prefix):
         # Never what the pointer named, complete or not: it may be running, and installing replaces it.

@@ -54,7 +54,8 @@ def same_command() -> str:
     if os.environ.get(TEMPORARY_PYTHON):
         # This interpreter goes with the run; install.sh unpacks it again.
         return " ".join(
-            shlex.quote(w) for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *shown_words(sys.argv[1:])]
+            shlex.quote(w)
+            for w in ["sh", str(Path(sys.argv[0]).with_name("install.sh")), *shown_words(sys.argv[1:])]
         )
     return " ".join(shlex.quote(word) for word in [sys.executable or "python3", *shown_words(sys.argv)])
 
