@@ -19,7 +19,7 @@ from bundle.atomic import fsync_directory, write_atomic
 from bundle.text import Text
 
 from . import accepted, audit, inventory, receipt, sealed, snapshot, usage
-from .filesystem import remove_empty, remove_file, remove_tree
+from .filesystem import remove_file, remove_tree
 from .paths import GENERATION_NAME, Prefix
 from .provision import undo_note
 from .state import generation_names
@@ -118,9 +118,9 @@ def finish(prefix: Prefix, marker: Marker) -> None:
 
 def leave(prefix: Prefix) -> None:
     """Remove the lock and the folders that are empty now; nothing of ours comes after this."""
-    remove_file(prefix.lock)
+    _unlink(prefix.lock)
     for folder in (prefix.state, prefix.trust, prefix.root):
-        remove_empty(folder)
+        _remove_empty(folder)
 
 
 def installed(prefix: Prefix) -> bool:
@@ -128,7 +128,11 @@ def installed(prefix: Prefix) -> bool:
     not count."""
     if os.path.lexists(prefix.pointer) or generation_names(prefix) or any(_store_objects(prefix)):
         return True
-    return any(os.path.lexists(prefix.state / name) for name in inventory.STATE if not _survives(name))
+    if any(os.path.lexists(prefix.state / name) for name in inventory.STATE if not _survives(name)):
+        return True
+    # An uninstall that was killed between its last two steps.
+    empty = prefix.state.is_dir() and not inventory.names(prefix.state)
+    return empty and set(inventory.names(prefix.root)) <= inventory.TOP
 
 
 def left_over(prefix: Prefix) -> bool:

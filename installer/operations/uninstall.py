@@ -109,8 +109,6 @@ def uninstall(prefix: Prefix, purge: bool, console: Console) -> Uninstalled:
         marker = Marker(uuid.uuid4().hex, generation, purge, whole or purge)
         _take_away(prefix, marker, known, console)
         _finish(prefix, marker, console)
-        with shielded():
-            removal.leave(prefix)
     return Uninstalled(surveyed, known, purge, time.monotonic() - begun)
 
 
@@ -173,6 +171,7 @@ def _finish(prefix: Prefix, marker: Marker, console: Console) -> None:
     try:
         with shielded():
             removal.finish(prefix, marker)
+            removal.leave(prefix)
     except OSError as error:
         summary = describe(error)
         raise RecoveryNeededError(
