@@ -45,7 +45,7 @@ HELP = {
     "unverified": Text("출처가 확인되지 않은 번들도 허용", "accept a bundle whose origin is not verified"),
     "signatures": Text("필요한 서명 수: 신뢰하는 서로 다른 키 (기본: 지난 설치 때의 수, 없으면 1)", "how many trusted keys have to have signed (default: as at the last installation, else 1)"),
     "downgrade": Text("더 오래된 번들 허용", "accept an older bundle"),
-    "restore_data": Text("--rollback: 그 릴리스가 쓰던 데이터 스냅숏도 되돌림 (이후의 변경은 사라짐)", "with --rollback: put back the data snapshot of that release too (what changed since is lost)"),
+    "restore_data": Text("--rollback: 그 릴리스의 데이터 스냅숏도 되돌림 (지금 데이터는 스냅숏으로 보관)", "with --rollback: put back the data snapshot of that release too (the present data are kept as a snapshot)"),
     "purge_data": Text("--uninstall: 데이터와 설정도 지움", "with --uninstall: remove data and configuration too"),
     "keep": Text("--prune: 현재 릴리스 앞의 몇 개를 보관할지 (기본 2)", "with --prune: how many releases before the active one to keep (default 2)"),
     "no_start": Text("설치 후 서비스를 시작하지 않음", "do not start the service"),

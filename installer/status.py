@@ -184,8 +184,8 @@ def verify_installed(prefix: Prefix, console: Console) -> dict[str, Any]:
             where=str(prefix.root),
             details=[Text(line, line) for line in problems[:20]],
             hint=Text(
-                "보관된 릴리스로 --rollback하거나 번들을 다시 설치",
-                "--rollback to a kept release, or install a newer bundle",
+                "install.py --repair가 손상된 것을 다시 만듭니다 (또는 --rollback)",
+                "install.py --repair makes what is damaged again (or --rollback)",
             ),
         )
     return {"ok": True, "prefix": str(prefix.root), "verified": names}
