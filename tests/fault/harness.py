@@ -110,7 +110,8 @@ def always(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome
     wanted = begun.treasures if not done else workshop.finished[scenario.name]
     problems += same(wanted, now, never if done or _restored(scenario, run) else scenario.own)
     problems += scenario.look(workshop, begun, done)
-    problems += [f"audit log: {finding.text().en}" for finding in audit.read(workshop.prefix).problems]
+    if not scenario.forgets or workshop.active():
+        problems += [f"audit log: {finding.text().en}" for finding in audit.read(workshop.prefix).problems]
     problems += [f"the secret can be read in {place}" for place in workshop.leaks(run)]
     if "Traceback" in run.text or "Error:" in run.text.replace("OSError:", "").replace("ServiceError:", ""):
         problems.append("a traceback, or an error of Python's own")

@@ -34,7 +34,7 @@ class Scenario:
     `again` those of one after a fault. `own` are the treasures that the command itself changes: half-way nothing
     is said about them. `look` says what else is wrong. `recovery`: the starting point is what a kill left; the
     recovery is struck, and struck again. `piecemeal`: what was done before the fault stays done, and the next run
-    goes on.
+    goes on. `forgets`: once nothing is active any more, the audit log goes too.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Scenario:
     own: Callable[[str], bool] = never
     recovery: bool = False
     piecemeal: bool = False
+    forgets: bool = False
 
 
 def count(workshop: Workshop, name: str) -> list[str]:
@@ -211,7 +212,7 @@ UNINSTALL = Scenario(
 )
 PURGE = Scenario(
     "uninstall with data", V2, lambda w: ("--uninstall", "--purge-data"), "v2", "", "", again=(0, 2),
-    look=_purged, own=_provided,
+    forgets=True, look=_purged, own=_provided,
 )  # fmt: skip
 PRUNE = Scenario(
     "prune", THREE, lambda w: ("--prune", "--keep", "0"), "v1", "v1", "v1", look=_pruned, piecemeal=True

@@ -1,7 +1,7 @@
 """Kill, interrupt and fail the installer at its mutating operations; whatever happens, old or new runs, whole.
 
 `make test-fault` strikes every operation in every mode; RAGTRACE_FAULT_STRIDE=6 every sixth. The quick run of
-`make test` strikes each scenario once in each mode.
+`make test` strikes each command once in each mode and each recovery twice.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def test_a_fault_at_some_operations_leaves_the_old_or_the_new_release_whole(
     workshop: Workshop, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     points = workshop.points(name, count)
-    share = len(points) / len(MODES)
-    turn = list(SCENARIOS).index(name)
-    pairs = [
-        (1 + int((place + 0.5) * share), MODES[(place + turn) % len(MODES)]) for place in range(len(MODES))
-    ]
+    strikes = 2 if SCENARIOS[name].recovery else len(MODES)
+    share, turn = len(points) / strikes, 2 * list(SCENARIOS).index(name)
+    pairs = [(1 + int((place + 0.5) * share), MODES[(place + turn) % len(MODES)]) for place in range(strikes)]
     sweep(workshop, name, pairs, points, record_property)

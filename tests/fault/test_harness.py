@@ -93,6 +93,17 @@ def test_a_forked_installer_does_what_a_fresh_one_does(workshop: Workshop) -> No
     assert log.read_text(encoding="utf-8").splitlines() == forked
 
 
+@pytest.mark.parametrize(
+    ("mode", "code"), [("kill", -9), ("SIGINT", 130), ("SIGTERM", 130), ("ENOSPC", 13), ("EIO", 13)]
+)
+def test_a_fault_before_the_switch_really_strikes(workshop: Workshop, mode: str, code: int) -> None:
+    points = workshop.points("upgrade", count)
+    switch = next(n for n, line in enumerate(points, 1) if line.endswith(" os.rename current.json"))
+    workshop.begin(UPGRADE.start)
+    outcome = workshop.installer(*UPGRADE.words(workshop), MODE=mode, AT=str(switch))
+    assert (outcome.code, outcome.struck) == (code, f"struck {switch} os.rename current.json")
+
+
 def _nothing(workshop: Workshop) -> None:
     pass
 

@@ -131,6 +131,10 @@ def become(order: dict[str, Any]) -> None:
         (os.open(order["err"], writing, 0o600), 2),
     ):
         os.dup2(source, target)
+    # What runs in the background of a shell ignores SIGINT, and so would everything forked from it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(order["environment"])
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
