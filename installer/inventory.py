@@ -13,7 +13,18 @@ from .generations import used_digests
 from .paths import Prefix
 from .state import complete_generations
 
-TOP = {"current.json", "current", "current.txt", "generations", "store", "data", "snapshots", "config", "trust", "state"}
+TOP = {
+    "current.json",
+    "current",
+    "current.txt",
+    "generations",
+    "store",
+    "data",
+    "snapshots",
+    "config",
+    "trust",
+    "state",
+}
 STATE = {
     "lock",
     "journal.jsonl",
