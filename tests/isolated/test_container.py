@@ -156,7 +156,9 @@ def running(image: Image, folder: Path, *words: str) -> Iterator[subprocess.Pope
         yield child
     finally:
         child.kill()
-        child.communicate()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def inside(child: subprocess.Popen[str], *words: str) -> subprocess.CompletedProcess[str]:
