@@ -92,6 +92,7 @@ def _guarded(options: argparse.Namespace, prefix: Prefix, console: Console) -> i
             Text(f"내부 오류: {error!r}", f"internal error: {error!r}"),
             state=state,
             hint=Text(
-                "이 메시지와 state/journal.jsonl을 보내 주십시오", "please report this with state/journal.jsonl"
+                "이 메시지와 state/journal.jsonl을 보내 주십시오",
+                "please report this with state/journal.jsonl",
             ),
         ) from error

@@ -33,7 +33,8 @@ def require_sound(wheels: Iterable[Path]) -> None:
     if problems:
         raise IntegrityError(
             Text(
-                f"휠이 올바르지 않습니다: {len(problems)}건", f"wheels are not sound: {len(problems)} finding(s)"
+                f"휠이 올바르지 않습니다: {len(problems)}건",
+                f"wheels are not sound: {len(problems)} finding(s)",
             ),
             details=[Text(line, line) for line in problems[:20]],
             hint=Text(
@@ -88,5 +89,7 @@ def _command_problems(archive: Archive) -> List[str]:
             raise Malformed("entry-point", f"entry_points.txt: {str(error).splitlines()[0]}") from error
         for group in _COMMANDS:
             names = parser.options(group) if parser.has_section(group) else []
-            found += [f"script-name: {name!r}" for name in names if "/" in name or "\\" in name or ".." in name]
+            found += [
+                f"script-name: {name!r}" for name in names if "/" in name or "\\" in name or ".." in name
+            ]
     return found
