@@ -104,8 +104,12 @@ def replace_link(path: Path, target: str) -> None:
         raise FileExistsError(f"not a symbolic link: {path}")
     temporary = path.with_name(f".{path.name}.new")
     remove_file(temporary)
-    os.symlink(target, temporary)
-    patiently(lambda: os.replace(temporary, path))
+    try:
+        os.symlink(target, temporary)
+        patiently(lambda: os.replace(temporary, path))
+    except BaseException:
+        remove_file(temporary)
+        raise
     fsync_directory(path.parent)
 
 

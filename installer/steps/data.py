@@ -55,15 +55,17 @@ class TakeSnapshot(ContextStep):
 
     def undo(self) -> None:
         """Put the snapshot back if anything may have changed; else forget it."""
-        if self.note is None:
-            return
         written = snapshot.read_note(self.prefix)
+        # Stopped while the note was written, it may be there although nobody was told.
+        note = written or self.note
+        if note is None:
+            return
         if written is not None and written.phase == "begun":
             snapshot.remove(self.prefix, written.snapshot)
             remove_file(self.prefix.data_note)
-        elif written is not None or snapshot.read(self.prefix, self.note.snapshot) is not None:
+        elif written is not None or snapshot.read(self.prefix, note.snapshot) is not None:
             # Without a note the transaction was about to end: what it changed goes all the same.
-            snapshot.put_back(self.prefix, written or self.note)
+            snapshot.put_back(self.prefix, note)
 
 
 class Migrate(ContextStep):
