@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -70,6 +72,30 @@ def _recovering(lines: Sequence[str]) -> int:
     """Return how many operations belong to the recovery, with a few more: it ends with a note in the journal."""
     written = next(n for n, line in enumerate(lines) if line.endswith(" state/journal.jsonl"))
     return min(len(lines), written + 15)
+
+
+# Places where one operation is like the next: the files of a release, of the store, of a snapshot, of the scratch folder.
+_ALIKE = re.compile(
+    r"(generations/[^/]+/(?:venv|source|tools|models|config\.default|python)|state/tmp|store/sha256|snapshots/[^/]+/tree)/"
+)
+
+
+def thinned(points: Sequence[str]) -> list[int]:
+    """Return the numbers of the operations without those that repeat another: of the same kind, in the same phase,
+    on another file of a release. The first two and the last of each kind stay."""
+    kinds, phase = [], 0
+    for line in points:
+        _, event, place = line.split(" ", 2)
+        phase += place == "state/journal.jsonl"
+        found = _ALIKE.match(place)
+        kinds.append((event, found.group(1) if found else place, phase))
+    total, seen = Counter(kinds), Counter[tuple[str, str, int]]()
+    numbers = []
+    for number, kind in enumerate(kinds, 1):
+        seen[kind] += 1
+        if seen[kind] <= 2 or seen[kind] == total[kind]:
+            numbers.append(number)
+    return numbers
 
 
 def killed(base: Scenario, name: str, find: Find) -> Scenario:
