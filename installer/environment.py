@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Sequence
@@ -22,6 +24,8 @@ from .filesystem import make_directory, remove_file, remove_tree
 from .receipt import Entry
 from .sources.interface import Source
 
+# With less than this left, a program that failed is taken to have failed for want of it.
+FULL_BYTES = 1024 * 1024
 # A generation is immutable: Python must not write bytecode into it. The service gets a cache folder by
 # PYTHONPYCACHEPREFIX; whoever else runs this environment uses that folder only if it is their own, because
 # bytecode written by another user is code of another user.
@@ -157,12 +161,21 @@ def run_uv(command: Sequence[str], scratch: Path, descriptors: Sequence[int]) ->
     )
     status = run_tied(command, environment, log, descriptors, cwd=str(scratch))
     if status != 0:
-        last = [Text(line, line) for line in tail(log).splitlines()]
+        # On a full disk its log is cut short too, so the disk is asked; and room is made before putting things back.
+        full = _full(scratch)
+        last = tail(log).splitlines() + ([str(full)] if full is not None else [])
         raise RestoredError(
             Text(f"uv가 실패했습니다 (종료 코드 {status})", f"uv failed (exit status {status})"),
             where=" ".join(command[1:3]),
-            details=last,
-        )
+            details=[Text(line, line) for line in last],
+        ) from full
+
+
+def _full(folder: Path) -> Optional[OSError]:
+    """Return the error of a disk that is full, None where it is not."""
+    if shutil.disk_usage(folder).free >= FULL_BYTES:
+        return None
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def prepare_scratch(scratch: Path) -> None:

@@ -17,16 +17,19 @@ from bundle.verify import SignedManifest
 from .. import activation, generations, pointer, preflight, store
 from ..console import Console
 from ..facts import HostFacts
+from ..health import describe
 from ..lock import Lock
 from ..paths import Prefix, rebuild_name
 from ..plan import BUNDLED, Arrival, Plan, PlannedStep, Request, build_steps, choose_interpreter
 from ..pointer import Pointer
 from ..recovery import recover
+from ..signals import shielded
 from ..sources import Offer, Supplier, open_supplier
 from ..sources.stored import StoredSource
 from ..state import InstallationState, generation_names
 from ..survey import Survey, read_receipt, survey
 from ..survey import size as survey_size
+from ..transaction import translate
 from .install import gather, observe
 from .session import UNCHANGED, Done, aftercare, opened, record, require_installation, same_command, transact
 
@@ -90,7 +93,7 @@ def repair(prefix: Prefix, offer: Offer, request: Request, console: Console) -> 
         elif found.sound:
             action = "none"
         else:
-            lost = _tidy(prefix, found, console)
+            lost = _mended(prefix, found, console)
         if found.plan is None:
             _derive(prefix, found)
             # The service was not started before, in case its files were what is damaged.
@@ -139,8 +142,35 @@ def _rebuild(prefix: Prefix, found: Diagnosis, plan: Plan, lock: Lock, console: 
     """Make the release again and switch to it; what was damaged is kept only until that is committed."""
     manifest = found.source.manifest
     transact("repair", prefix, plan, manifest, found.state.service, lock, console, found.source)
-    _drop(prefix, found)
+    try:
+        _drop(prefix, found)
+    except OSError as error:
+        # The repaired release is committed: what lies behind it is the next repair's.
+        text = describe(error)
+        console.warn(
+            Text(
+                f"손상된 이전 릴리스를 목록에서 빼지 못했습니다: {text.ko}",
+                f"damaged releases behind it could not be let go: {text.en}",
+            )
+        )
     aftercare(prefix, plan, console)
+
+
+def _mended(prefix: Prefix, found: Diagnosis, console: Console) -> Tuple[FileEntry, ...]:
+    """Tidy, to the end also where somebody wants to stop: half of it is no state to speak of.
+
+    Raises:
+        RagTraceError: it did not end; what was mended stays, the next run goes on.
+    """
+    try:
+        with shielded():
+            return _tidy(prefix, found, console)
+    except OSError as error:
+        going_on = Text(
+            "현재 릴리스는 온전하고 그대로이며, 다시 실행하면 이어집니다",
+            "the active release is intact and as it was; run again to go on",
+        )
+        raise translate(error, going_on) from error
 
 
 def _tidy(prefix: Prefix, found: Diagnosis, console: Console) -> Tuple[FileEntry, ...]:

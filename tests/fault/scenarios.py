@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bundle import chainlog
+from bundle.hashing import sha256_file
 
 from .workshop import FOREIGN, SECRET, Snapshot, Start, Workshop, same
 
@@ -183,6 +184,20 @@ def _data(path: str) -> bool:
     return path.split("/")[0] == "data"
 
 
+def _bitten(workshop: Workshop) -> None:
+    """Damage one content of the store, lose another; the releases that were made from them are intact."""
+    workshop.begin(V2)
+    objects = [path for path in sorted(workshop.prefix.store.rglob("*")) if path.is_file()]
+    objects[0].unlink()
+    objects[0].write_bytes(b"bitten")
+    objects[-1].unlink()
+
+
+def _mended(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
+    objects = [path for path in workshop.prefix.store.rglob("*") if path.is_file()] if done else []
+    return [f"not mended: {path.name}" for path in objects if sha256_file(path)[1] != path.name]
+
+
 def _uninstalled(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return _left(workshop, {"data", "config", "trust", "state", FOREIGN}) if done else []
 
@@ -214,6 +229,7 @@ FORMAT_1 = Start("data of format 1", _first_format)
 FORMAT_2 = Start("data of format 2", _second_format)
 THREE = Start("three releases", _three)
 DAMAGED = Start("damaged", _damaged)
+BITTEN = Start("damaged store", _bitten)
 
 INSTALL = Scenario("install", EMPTY, lambda w: w.words("v1"), "", "v1", "v1", own=_provided)
 UPGRADE = Scenario("upgrade", THREE, lambda w: w.words("v2"), "v1", "v2", "v2")
@@ -232,7 +248,10 @@ DELTA = Scenario(
     "delta", V1, lambda w: w.carried("--delta", w.shipped("v2", base="v1"), "v2"), "v1", "v2", "v2"
 )
 
-REPAIR = Scenario("repair", DAMAGED, lambda w: ("--repair",), "v2", "v2-r1", "v2-r1")
+REPAIR = Scenario("repair", DAMAGED, lambda w: ("--repair",), "v2", "v2-r*", "v2-r*")
+MEND = Scenario(
+    "repair of the store", BITTEN, lambda w: ("--repair",), "v2", "v2", "v2", look=_mended, piecemeal=True
+)
 UNINSTALL = Scenario(
     "uninstall", V2, lambda w: ("--uninstall",), "v2", "", "", again=(0, 2), look=_uninstalled
 )
@@ -293,6 +312,7 @@ SCENARIOS = {
         VOLUMES,
         DELTA,
         REPAIR,
+        MEND,
         UNINSTALL,
         PURGE,
         PRUNE,
