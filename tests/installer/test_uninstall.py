@@ -472,6 +472,7 @@ def test_data_that_could_not_be_put_right_keep_what_they_can_be_put_right_from(
     site: Site, bundle_for: Make
 ) -> None:
     site.install(bundle_for())
+    site.stop()
     prefix = site.prefix
     (prefix.snapshots / "kept").mkdir(parents=True)
     prefix.data_note.write_bytes(b"{}")
