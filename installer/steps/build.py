@@ -143,11 +143,13 @@ class WriteReceipt(ContextStep):
         synchronisation of each file, which alone reports errors, then has little left to wait for.
         """
         folder, manifest = self.context.folder, self.context.manifest
-        remove_tree(self.prefix.scratch)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside") as aside:
+            # uv's cache holds second names of what lies in the generation: thousands, so beside the reading.
+            cleared = aside.submit(remove_tree, self.prefix.scratch)
             written, settled = aside.submit(write_out), aside.submit(self.context.shelf.settle)
             # A model that this run has just read in the store is the same file here.
             entries = receipt.take(folder, self.context.linked, durable=True)
+            cleared.result()
             written.result()
             settled.result()
         _require(receipt_problems(manifest, folder, entries), folder)
@@ -200,8 +202,18 @@ class CheckGeneration(ContextStep):
 
     def apply(self) -> None:
         """Compare it with its receipt; models, which the active release shares, by name and size only."""
-        folder, base = self.context.folder, self.plan.base
+        folder = self.context.folder
         problems = receipt.differences(folder, receipt.read(folder), skip=("models",))
-        if problems and (base is None or self.plan.generation not in base.kept):
+        if problems and not self._kept:
             discard(self.prefix, self.plan.generation)
         _require(problems, folder)
+
+    def undo(self) -> None:
+        """Remove what an earlier run built and could not take away again; a kept release stays."""
+        if not self._kept:
+            discard(self.prefix, self.plan.generation)
+            store.collect(self.prefix, used_digests(self.prefix))
+
+    @property
+    def _kept(self) -> bool:
+        return self.plan.base is not None and self.plan.generation in self.plan.base.kept

@@ -7,12 +7,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bundle.hashing import sha256_file
-from installer import receipt
+from installer import pointer, receipt
 from tests.support.bundles import Bundle, free_port
 
 from .site import Site
@@ -372,3 +373,22 @@ def test_a_host_without_python_is_told_to_use_the_releases_own(
     assert done.code == 0
     assert "current/venv/bin/python" in done.out
     assert "python3 " not in done.out
+
+
+def test_a_release_built_by_a_run_that_never_committed_goes_with_the_next_that_fails(
+    site: Site, bundle_for: Make
+) -> None:
+    sick = "import os, sys\nsys.exit(3 if os.path.exists(os.path.join(sys.argv[2], 'data', 'sick')) else 0)\n"
+    first, second = bundle_for(), bundle_for(version="2.0.0", sequence=2, validator=sick)
+    site.install(first)
+    site.install(second)
+    site.run("--rollback")
+    # As if the run that built it had been killed: complete, but neither active nor kept.
+    found = pointer.read(site.prefix)
+    assert found is not None and found.previous == (second.generation,)
+    pointer.write(site.prefix, replace(found, previous=()))
+    (site.prefix.data / "sick").touch()
+    assert site.install(second).code == 16
+    assert not site.prefix.generation(second.generation).exists()
+    assert (site.active(), site.answering()) == (first.generation, first.generation)
+    assert site.undeclared() == []
