@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from bundle.kernellock import try_lock
 
-# Windows has no call that waits for ever.
-_PAUSE_S = 0.2
+# One way for every system: Windows has no call that waits for ever.
+_PAUSE_S = 0.05
 
 
 def take(path: Path, *, wait: bool) -> int | None:
@@ -56,15 +52,8 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, wait: bool) -> bool:
-    while True:
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except (BlockingIOError, PermissionError):
-            if not wait:
-                return False
-            time.sleep(_PAUSE_S)
-        else:
-            return True
+    while not try_lock(descriptor):
+        if not wait:
+            return False
+        time.sleep(_PAUSE_S)
+    return True

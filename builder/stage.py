@@ -95,8 +95,10 @@ def _template(folder: str, kind: str, without: str = "") -> Iterator[StagedFile]
     root = REPOSITORY / "bundle_template" / folder
     for path in sorted(root.rglob("*")) if root.is_dir() else ():
         relative = path.relative_to(root)
-        if path.is_file() and relative.parts[0] != without and not any(
-            part == "__pycache__" or part.startswith(".") for part in relative.parts
+        if (
+            path.is_file()
+            and relative.parts[0] != without
+            and not any(part == "__pycache__" or part.startswith(".") for part in relative.parts)
         ):
             mode = 0o755 if path.suffix in (".py", ".sh") else 0o644
             yield staged(f"{folder}/{relative.as_posix()}", path, kind, folder, mode)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .atomic import fsync_directory, write_atomic
+from .kernellock import try_lock
 
 FIRST = "audit.jsonl"
 HEAD = "audit-head.json"
@@ -350,32 +351,10 @@ def _locked(folder: Path, patience_s: float) -> Iterator[None]:
     descriptor = os.open(folder / LOCK, flags, MODE)
     try:
         deadline = time.monotonic() + patience_s
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"another process holds {folder / LOCK}")
             time.sleep(0.01)
         yield
     finally:
         os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bundle.errors import BusyError
+from bundle.kernellock import try_lock
 from bundle.text import Text
 
 # A killed run's uv dies with it, but a few milliseconds later, and holds the lock until then.
@@ -28,7 +29,7 @@ class Lock:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self.descriptor = os.open(self.path, flags, 0o644)
         deadline = time.monotonic() + self.patience_s
-        while not _try_lock(self.descriptor) or self._replaced():
+        while not try_lock(self.descriptor) or self._replaced():
             if time.monotonic() >= deadline:
                 self.release()
                 raise BusyError(
@@ -62,25 +63,3 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle import layout, verify
 from bundle.atomic import write_atomic
 from bundle.errors import UsageProblem
+from bundle.sshsig import PublicKey
 from bundle.text import Text
 from bundle.trust import Anchors
 
@@ -32,16 +34,25 @@ def countersign(manifest: Path, signer: Signer) -> tuple[Path, list[str]]:
         )
     signed = verify.read_signed_manifest(folder, Anchors())
     earlier = [item.key for item in signed.origin.signers]
-    if signer.public in earlier:
-        raise UsageProblem(
-            Text("이 키는 이미 서명했습니다", "this key has signed already"), where=signer.public.fingerprint
-        )
-    if len(earlier) == len(layout.SIGNATURES):
-        raise UsageProblem(
-            Text(f"서명은 {len(earlier)}개까지입니다", f"there may be at most {len(earlier)} signatures"),
-            where=str(folder),
-        )
+    require_room(earlier, signer.public, str(folder))
     place = folder / layout.SIGNATURES[len(earlier)]
     signature = signer.sign(signed.manifest_bytes)
     write_atomic(place, signature, 0o644)
     return place, [key.fingerprint for key in earlier]
+
+
+def require_room(earlier: Sequence[PublicKey], key: PublicKey, where: str) -> None:
+    """Refuse a second signature by one key, and one more than there may be.
+
+    Raises:
+        UsageProblem: either.
+    """
+    if key in earlier:
+        raise UsageProblem(
+            Text("이 키는 이미 서명했습니다", "this key has signed already"), where=key.fingerprint
+        )
+    if len(earlier) == len(layout.SIGNATURES):
+        raise UsageProblem(
+            Text(f"서명은 {len(earlier)}개까지입니다", f"there may be at most {len(earlier)} signatures"),
+            where=where,
+        )

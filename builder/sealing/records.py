@@ -18,6 +18,7 @@ from bundle.text import Text
 from bundle.trustrecords import Carried, Chain, RevokedKey, TrustedKey, TrustRecord
 from bundle.volumes import RECORDS
 
+from .countersign import require_room
 from .signing import Signer
 
 
@@ -165,15 +166,7 @@ def add_signature(path: Path, signer: Signer) -> tuple[Path, list[str], Made]:
     chain = trustrecords.enter(found[:-1], lambda key: True, 1)
     record = trustrecords.parse_record(found[-1].data, path.name)
     earlier = list(trustrecords.SignedRecord(found[-1].data, found[-1].signatures, record).by())
-    if signer.public in earlier:
-        raise UsageProblem(
-            Text("이 키는 이미 서명했습니다", "this key has signed already"), where=signer.public.fingerprint
-        )
-    if len(earlier) == len(layout.SIGNATURES):
-        raise UsageProblem(
-            Text(f"서명은 {len(earlier)}개까지입니다", f"there may be at most {len(earlier)} signatures"),
-            where=str(path),
-        )
+    require_room(earlier, signer.public, str(path))
     _require_entitled(chain, record, signer.public)
     place = path.with_name(trustrecords.signature_names(path.name)[len(earlier)])
     write_atomic(place, signer.sign(found[-1].data, layout.TRUST_NAMESPACE), 0o644)
