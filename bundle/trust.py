@@ -236,22 +236,6 @@ def informed(anchors: Anchors, carried: Sequence[Carried], now: Optional[datetim
     return replace(anchors, records=trustrecords.enter(carried, known, anchors.required))
 
 
-def establish_origin(
-    manifest: bytes, signatures: Sequence[bytes], anchors: Anchors, now: Optional[datetime] = None
-) -> Origin:
-    """Verify every signature and compare the keys with the anchors.
-
-    Every signature has to be valid, and each by another key; one by an anchored key verifies the origin.
-    Returns an ``unverified`` origin only when there is no anchor at all; whether that is enough is the
-    caller's policy. Signers of whom none is among given anchors are an error, never "unverified".
-
-    Raises:
-        SignatureError: none, too many, a broken one, one key twice, no signer among the anchors, or none
-            but revoked ones.
-    """
-    return origin_of(signing_keys(manifest, signatures), anchors, now)
-
-
 def signing_keys(manifest: bytes, signatures: Sequence[bytes]) -> List[PublicKey]:
     """Verify every signature of a manifest and return the keys, whoever they belong to.
 

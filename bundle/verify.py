@@ -288,11 +288,6 @@ def _shown(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def clock_warning(manifest: Manifest, now: Optional[datetime] = None) -> Optional[Text]:
-    """Return the first of `clock_warnings` of somebody who remembers nothing."""
-    return next(iter(clock_warnings(manifest, _NOBODY, now)), None)
-
-
 def clock_warnings(
     manifest: Optional[Manifest], anchors: Anchors, now: Optional[datetime] = None
 ) -> List[Text]:

@@ -165,12 +165,3 @@ def give_tree(path: Path, uid: int, gid: int) -> None:
         for name in [*folders, *files]:
             give(Path(folder, name), uid, gid)
     give(path, uid, gid)
-
-
-def tree_bytes(path: Path) -> int:
-    """Return the bytes of the regular files below a folder."""
-    total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            total += Path(folder, name).lstat().st_size
-    return total

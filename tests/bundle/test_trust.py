@@ -26,7 +26,7 @@ def key() -> SigningKey:
 
 
 def origin(key: SigningKey, anchors: trust.Anchors) -> trust.Origin:
-    return trust.establish_origin(MESSAGE, [key.sign(MESSAGE)], anchors, NOW)
+    return trust.origin_of(trust.signing_keys(MESSAGE, [key.sign(MESSAGE)]), anchors, NOW)
 
 
 def test_no_anchor_leaves_the_origin_unverified(key: SigningKey) -> None:
@@ -142,12 +142,12 @@ def test_a_principal_may_be_quoted_and_a_pattern(key: SigningKey) -> None:
 def test_a_tokens_key_can_be_an_anchor() -> None:
     made = token()
     anchors = trust.Anchors(allowed_signers([made]))
-    found = trust.establish_origin(MESSAGE, [made.sign(MESSAGE)], anchors, NOW)
+    found = trust.origin_of(trust.signing_keys(MESSAGE, [made.sign(MESSAGE)]), anchors, NOW)
     assert found.principal == "token@example"
 
 
 def signed(keys: Sequence[SigningKey], anchors: trust.Anchors) -> trust.Origin:
-    return trust.establish_origin(MESSAGE, [key.sign(MESSAGE) for key in keys], anchors, NOW)
+    return trust.origin_of(trust.signing_keys(MESSAGE, [key.sign(MESSAGE) for key in keys]), anchors, NOW)
 
 
 def test_of_several_signers_one_trusted_verifies_the_origin_and_all_are_named(key: SigningKey) -> None:
@@ -167,7 +167,9 @@ def test_of_several_signatures_each_has_to_hold(key: SigningKey) -> None:
     other = SigningKey(Ed25519PrivateKey.generate(), "reviewer")
     anchors = trust.Anchors(key.allowed_signers())
     with pytest.raises(SignatureError) as caught:
-        trust.establish_origin(MESSAGE, [key.sign(MESSAGE), other.sign(b"another manifest")], anchors, NOW)
+        trust.origin_of(
+            trust.signing_keys(MESSAGE, [key.sign(MESSAGE), other.sign(b"another manifest")]), anchors, NOW
+        )
     assert "MANIFEST.json.2.sig" in caught.value.where
 
 

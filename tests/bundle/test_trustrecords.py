@@ -107,7 +107,7 @@ def test_a_revoked_key_is_refused_whoever_names_it(house: KeyHouse, how: str) ->
         "fingerprint": Anchors(fingerprints=(key.public.fingerprint,), records=records),
     }[how]
     with pytest.raises(SignatureError, match="revoked since 2026-06-01T00:00:00Z: key a was lost") as caught:
-        trust.establish_origin(b"manifest", [key.sign(b"manifest")], anchors, NOW)
+        trust.origin_of(trust.signing_keys(b"manifest", [key.sign(b"manifest")]), anchors, NOW)
     assert key.public.fingerprint in caught.value.where
 
 

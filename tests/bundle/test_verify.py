@@ -240,6 +240,6 @@ def test_a_clock_before_the_bundles_making_is_told(tmp_path: Path) -> None:
     write_tree(tmp_path, expires="2026-12-01T00:00:00Z")
     early = datetime(2026, 11, 1, tzinfo=timezone.utc)
     manifest = opened(tmp_path, now=early).manifest
-    warning = verify.clock_warning(manifest, early)
-    assert warning is not None and "2026-11-01" in warning.en and manifest.created in warning.ko
-    assert verify.clock_warning(manifest, datetime(2026, 11, 20, tzinfo=timezone.utc)) is None
+    (warning,) = verify.clock_warnings(manifest, Anchors(), early)
+    assert "2026-11-01" in warning.en and manifest.created in warning.ko
+    assert verify.clock_warnings(manifest, Anchors(), datetime(2026, 11, 20, tzinfo=timezone.utc)) == []
