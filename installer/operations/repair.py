@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -95,10 +96,12 @@ def repair(prefix: Prefix, offer: Offer, request: Request, console: Console) -> 
         else:
             lost = _mended(prefix, found, console)
         if found.plan is None:
-            _derive(prefix, found)
-            # The service was not started before, in case its files were what is damaged.
-            for told in recover(prefix, same_command(), deliberate=True).actions:
-                console.note(Text(f"복구: {told.ko}", f"recovered: {told.en}"))
+            # What was mended stays so: an interruption that said nothing was changed would not be true.
+            with nullcontext() if found.sound else shielded():
+                _derive(prefix, found)
+                # The service was not started before, in case its files were what is damaged.
+                for told in recover(prefix, same_command(), deliberate=True).actions:
+                    console.note(Text(f"복구: {told.ko}", f"recovered: {told.en}"))
         now = found.plan.generation if found.plan is not None else found.pointer.generation
     seconds = time.monotonic() - begun
     version = found.source.manifest.version

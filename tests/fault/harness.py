@@ -16,7 +16,7 @@ __all__ = ["HOOK", "MODES", "strike"]
 MODES = ("kill", "SIGINT", "SIGTERM", "ENOSPC", "EIO")
 SIGNALS = ("SIGINT", "SIGTERM")
 Between = Callable[[int, str], "list[str]"]
-INTERRUPTED, RESTORED, STUCK = 130, 13, 14
+INTERRUPTED, UNFIT, RESTORED, STUCK, UNHEALTHY = 130, 12, 13, 14, 16
 
 
 def nothing(code: int, err: str) -> list[str]:
@@ -83,13 +83,20 @@ def _allowed(scenario: Scenario, run: Outcome, mode: str) -> tuple[int, ...]:
         return own
     if mode in ("kill", "during"):
         return (-9,)
+    if mode == "fill":
+        # A disk that is really full is noticed before anything begins, or by the service that finds no room.
+        return (*own, UNFIT, UNHEALTHY, RESTORED, STUCK)
     return (*own, INTERRUPTED) if mode in SIGNALS else (*own, RESTORED, STUCK)
 
 
 def _restored(scenario: Scenario, run: Outcome) -> bool:
     """Tell whether the run claims that everything is as it was; a recovery does not begin from anything whole."""
     own = (scenario.code, *scenario.again)
-    return run.code in (RESTORED, INTERRUPTED) and run.code not in own and not scenario.recovery
+    return (
+        run.code in (RESTORED, UNFIT, UNHEALTHY, INTERRUPTED)
+        and run.code not in own
+        and not scenario.recovery
+    )
 
 
 def after_rerun(workshop: Workshop, scenario: Scenario, begun: Snapshot, run: Outcome) -> list[str]:

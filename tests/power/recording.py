@@ -91,7 +91,8 @@ class Recording:
             alike = "/generations/" in path or "/store/" in path or "/state/tmp" in path or not path
             if not alike or item["op"] == "rename" or "RECEIPT" in path or number % stride == 0:
                 chosen += [number - 1, number]
-        return sorted({*chosen, self.begin, len(self.operations)})
+        # Before `begin` nothing is safe yet: that is not a moment of this run.
+        return sorted({*(n for n in chosen if n >= self.begin), self.begin, len(self.operations)})
 
     def some_moments(self, stride: int) -> list[int]:
         """Return all moments around the commit path, and samples elsewhere."""
