@@ -63,7 +63,8 @@ def test_equal_inputs_give_equal_volumes_index_and_unpacker(tmp_path: Path) -> N
 
 
 def test_the_whole_archive_never_lies_beside_its_volumes(tmp_path: Path) -> None:
-    contents = {"07_Models/m.safetensors": os.urandom(3_000_000)}
+    # Enough pieces that some are on the disk while others are still read.
+    contents = {"07_Models/m.safetensors": os.urandom(30_000_000)}
     output, most = tmp_path / "out", 0
 
     def watch(count: int) -> None:
@@ -73,7 +74,7 @@ def test_the_whole_archive_never_lies_beside_its_volumes(tmp_path: Path) -> None
     load = shipment(contents)
     packed = ship(
         output, STEM, load.files(), load.sealed, EPOCH, Cache(tmp_path / "cache"), watch,
-        volume_size=500_000, keys=[KEY],
+        volume_size=5_000_000, keys=[KEY],
     )  # fmt: skip
     assert 0 < most <= packed.size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -14,6 +15,10 @@ from ragtrace.errors import Overloaded, RagTraceError, TooLarge
 from ragtrace.text import Text
 
 ACCESS = logging.getLogger("ragtrace.access")
+
+# Of a body that is refused so much is still read, for so long.
+_DRAIN_BYTES = 4 * 1024 * 1024
+_DRAIN_S = 2.0
 
 
 class Admission:
@@ -64,6 +69,8 @@ class BodyLimit:
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._most:
+            if b"expect" not in headers:
+                await _drain(receive)
             await self._refuse(scope, send)
             return
         body = bytearray()
@@ -73,6 +80,8 @@ class BodyLimit:
                 return
             body += message.get("body", b"")
             if len(body) > self._most:
+                if message.get("more_body", False):
+                    await _drain(receive)
                 await self._refuse(scope, send)
                 return
             if not message.get("more_body", False):
@@ -143,6 +152,20 @@ def language(scope: Scope) -> str:
     app = scope.get("app")
     configured: str = getattr(getattr(app, "state", None), "language", "ko")
     return configured
+
+
+async def _drain(receive: Receive) -> None:
+    """Read on for a while without keeping anything: closing upon a client that is still sending resets the
+    connection, and it never sees why it was refused."""
+    deadline, left = time.monotonic() + _DRAIN_S, _DRAIN_BYTES
+    while left > 0:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.01, deadline - time.monotonic()))
+        except TimeoutError:
+            return
+        left -= len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
