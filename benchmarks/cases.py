@@ -168,9 +168,9 @@ class Bench:
         )
         name = "installation (verified, receipt, synchronised to disk)"
         return [
-            at_most(name, "uv venv + uv pip install --offline", first, 1.5),
-            at_most(name, "the same, then sync", durable, 1.5),
-            faster(name, "python -m venv + pip install --no-index", second, 5.0),
+            at_most(name, "uv venv + uv pip install --offline", first, 1.25),
+            at_most(name, "the same, then sync", durable, 1.25),
+            faster(name, "python -m venv + pip install --no-index", second, 8.0),
         ]
 
     def memory(self) -> list[Row]:

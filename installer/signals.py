@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 from contextlib import contextmanager
 from types import FrameType
@@ -28,6 +29,12 @@ def _nothing(number: int, frame: Optional[FrameType]) -> None:
     """Be a handler, because SIG_IGN would be inherited: a service started meanwhile could not be stopped."""
 
 
+def _ignore() -> None:
+    """Ignore the signals while the interpreter ends: it takes its handlers back, and a signal would kill again."""
+    for number in _numbers():
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _numbers() -> list[signal.Signals]:
     """Return the signals to handle; one that the caller ignores (nohup) stays ignored."""
     known = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
@@ -50,6 +57,8 @@ def listening(to_the_end: bool = False) -> Iterator[None]:
         over = to_the_end and (_state["told"] or _state["settled"])
         for number, handler in before.items():
             signal.signal(number, _nothing if over else handler)
+        if over:
+            atexit.register(_ignore)
         _state.update(listening=False)
 
 

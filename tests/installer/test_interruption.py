@@ -40,6 +40,10 @@ def test_a_hail_of_signals_while_a_release_is_taken_back_changes_nothing(
         time.sleep(0.005)
         # The pointer is back; what is left is to start the earlier service and wait until it answers.
         later -= site.active() == first.generation
+    # What it starts now must come up; itself it may be told to end until it has.
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.0005)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert (site.active(), site.answering()) == (first.generation, first.generation), output
