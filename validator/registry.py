@@ -5,9 +5,18 @@ from __future__ import annotations
 import importlib
 from typing import Iterable, List, Optional, Sequence, Tuple
 
-from validator.model import Category, Check
+from validator.model import Check
 
-MODULES: Tuple[str, ...] = tuple("validator.checks." + category.value.lower() for category in Category)
+# By category, in the order in which they are shown.
+_NAMES = (
+    ("system", "accelerator"),
+    ("tools",),
+    ("packages", "binaries"),
+    ("ragtrace", "process", "models"),
+    ("performance", "model_speed"),
+    ("security", "outbound", "secrets", "audit"),
+)
+MODULES: Tuple[str, ...] = tuple("validator.checks." + name for names in _NAMES for name in names)
 
 
 def load(modules: Sequence[str] = MODULES) -> Tuple[Check, ...]:

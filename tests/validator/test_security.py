@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.validator.fakes import Installation, run, status
+from validator.checks import outbound as outbound_checks
 from validator.checks import security
 from validator.host import outbound, procfs
 from validator.model import Status
@@ -242,21 +243,21 @@ def tracer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def test_a_question_that_stays_at_home_passes(running: Installation, tracer: str) -> None:
-    outcome = run(security.no_outbound, running.subject())
+    outcome = run(outbound_checks.no_outbound, running.subject())
     assert outcome.status is Status.PASS, outcome
     assert outcome.measured.startswith(f"{tracer}: 0 attempts")
 
 
 def test_a_planted_attempt_is_caught(running: Installation, tracer: str) -> None:
     running.facts(call_out=True)
-    outcome = run(security.no_outbound, running.subject())
+    outcome = run(outbound_checks.no_outbound, running.subject())
     assert outcome.status is Status.FAIL
     assert "192.0.2.7" in outcome.details.en
 
 
 def test_a_question_that_fails_is_unknown_not_passed(running: Installation, tracer: str) -> None:
     (running.site / "ragtrace" / "__main__.py").write_text("raise SystemExit(3)\n")
-    assert status(security.no_outbound, running.subject()) is Status.UNKNOWN
+    assert status(outbound_checks.no_outbound, running.subject()) is Status.UNKNOWN
 
 
 def test_traced_calls_are_told_apart() -> None:
