@@ -64,7 +64,7 @@ class Assistant:
         for item in groups:
             self._explain(item)
             for name in item.cause.actions:
-                if name not in tried:
+                if name not in tried and name in ACTIONS:
                     tried.add(name)
                     if self._propose(ACTIONS[name], item):
                         concerned.extend(item.cause.checks)

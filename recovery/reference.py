@@ -65,7 +65,7 @@ def _section(item: Check) -> List[str]:
 
 def _advice(cause: Cause) -> List[str]:
     lines = [f"When it does not pass: {cause.explanation.en} {cause.advice.en}\n"]
-    titles = [ACTIONS[name].title.en for name in cause.actions]
+    titles = [ACTIONS[name].title.en for name in cause.actions if name in ACTIONS]
     if titles:
         lines.append("The recovery assistant offers: " + "; ".join(titles) + ".\n")
     lines.append(f"통과하지 못하면: {cause.explanation.ko} {cause.advice.ko}\n")

@@ -64,6 +64,54 @@ REMEDIES: Dict[str, Remedy] = {
         ),
         "{install} --rollback",
     ),
+    "repair": Remedy(
+        Text(
+            "손상된 것만 저장소에서 다시 만드십시오 (저장소에도 없으면 --bundle 번들)",
+            "make again what is damaged, from the store (with --bundle BUNDLE where the store lacks it)",
+        ),
+        "{install} --repair",
+    ),
+    "extract-model": Remedy(
+        Text(
+            "모델을 저장소에서 다시 꺼내십시오 (저장소에도 없으면 --bundle 번들)",
+            "take the models out of the store again (with --bundle BUNDLE where the store lacks them)",
+        ),
+        "{install} --repair",
+    ),
+    "restore-configuration": Remedy(
+        Text(
+            "설정에서 잘못된 부분만 릴리스의 기본값으로 되돌리십시오 (옛 파일은 옆에 남습니다)",
+            "let what is wrong in the configuration go back to the release's default (the old file is kept beside it)",
+        ),
+        "{install} --config-default",
+    ),
+    "restore-unit": Remedy(
+        Text(
+            "서비스 유닛을 설치 프로그램이 다시 쓰게 하십시오",
+            "let the installer write the service's unit again",
+        ),
+        "{install} --restore-unit",
+    ),
+    "rebuild-index": Remedy(
+        Text(
+            "기록에서 색인을 다시 만드십시오 (그동안 서비스는 멈춥니다)",
+            "build the index again from the records (the service is stopped meanwhile)",
+        ),
+        "{install} --rebuild-index",
+    ),
+    "renew-snapshot": Remedy(
+        Text(
+            "연결된 쪽에서 만든 새 취약점 스냅숏을 반입하십시오",
+            "carry in a newer advisory snapshot, made on the connected side",
+        ),
+        "{install} --advisories FILE",
+    ),
+    "remove-secret": Remedy(
+        Text(
+            "로그에서 비밀 값을 지우고 그 값을 바꾸십시오 (recovery_assistant.py가 지웁니다)",
+            "remove the secret from the logs (recovery_assistant.py does it), and change it",
+        )
+    ),
     "finish-install": Remedy(
         Text(
             "설치 프로그램을 다시 실행하면 이어서 끝내거나 되돌립니다",
