@@ -138,4 +138,5 @@ def manifest_of(
         builds=contents.builds,
         models=contents.models,
         advisories=advisories,
+        expectations=dict(plan.profile.expectations),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tomllib
 
+from bundle import expectations
 from bundle.errors import UsageProblem
 from bundle.manifest import DataFormat, ServiceSpec, data_format
 from bundle.strictjson import Fields
@@ -27,7 +28,8 @@ class Profile:
     """What to pack of a project and how the result is run; `memory_mb` is what the service needs.
 
     `models` are names of ``manifests/models``; `allow_build` the packages whose sources may be built here;
-    `interpreter` the Python (``X.Y``) that is carried for hosts without a fitting one.
+    `interpreter` the Python (``X.Y``) that is carried for hosts without a fitting one; `expectations` what the
+    validator compares the host's speed with, as the manifest has it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Profile:
     models: tuple[str, ...] = ()
     allow_build: tuple[str, ...] = ()
     interpreter: str = ""
+    expectations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,14 @@ def load_profile(name: str) -> Profile:
         "memory_mb": int,
     }
     where = f"manifests/profiles/{name}.toml"
-    check_keys(data, known, {"service": dict, "models": list, "allow_build": list, "interpreter": str}, where)
+    optional = {
+        "service": dict,
+        "models": list,
+        "allow_build": list,
+        "interpreter": str,
+        "expectations": dict,
+    }
+    check_keys(data, known, optional, where)
     service = None
     if "service" in data:
         keys = {
@@ -115,7 +125,20 @@ def load_profile(name: str) -> Profile:
         models=tuple(data.get("models", ())),
         allow_build=tuple(data.get("allow_build", ())),
         interpreter=data.get("interpreter", ""),
+        expectations=_expectations(data.get("expectations", {}), f"{where} [expectations]"),
     )
+
+
+def _expectations(table: Mapping[str, object], where: str) -> dict[str, str]:
+    """Return a profile's figures as the manifest has them."""
+    numbers = {key: float(value) if type(value) is int else value for key, value in table.items()}
+    check_keys(numbers, {}, dict.fromkeys(expectations.EXPECTATIONS, float), where)
+    try:
+        return {key: expectations.decimal(float(str(value))) for key, value in numbers.items()}
+    except ValueError as error:
+        raise UsageProblem(
+            Text("쓸 수 없는 기대치입니다", "an expectation that cannot be used"), where=f"{where}: {error}"
+        ) from error
 
 
 def load_target(name: str) -> TargetSpec:
@@ -192,7 +215,7 @@ def _declared(document: Mapping[str, Any], path: Path) -> DataFormat | None:
         return None
     where = f"{path} [tool.ragtrace.data]"
     try:
-        unknown = sorted(set(table) - {field.name for field in fields(DataFormat)})
+        unknown = sorted(set(table) - {item.name for item in fields(DataFormat)})
         if unknown:
             raise ValueError(f"data: unknown key {unknown[0]}")
         return data_format(Fields(table, "data"))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from typing import List, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
-from . import layout, limits, names, strictjson
+from . import expectations, layout, limits, names, strictjson
 from .errors import IntegrityError
 from .hashing import sha256_bytes
 from .strictjson import Fields
@@ -163,7 +163,8 @@ class Manifest:
     """The signed statement of a bundle's contents.
 
     Sizes are bytes, `memory_mb` and `installed_bytes` what the installed service needs, `created` and
-    `expires` UTC as ``YYYY-MM-DDTHH:MM:SSZ``.
+    `expires` UTC as ``YYYY-MM-DDTHH:MM:SSZ``. `expectations` are figures of the host's speed as decimal text, by
+    the keys of `bundle.expectations`.
     """
 
     product: str
@@ -182,6 +183,7 @@ class Manifest:
     builds: Tuple[Build, ...] = ()
     models: Tuple[Model, ...] = ()
     advisories: Optional[Advisories] = None
+    expectations: Mapping[str, str] = field(default_factory=dict)
 
     def of_kind(self, *kinds: str) -> Tuple[FileEntry, ...]:
         """Return the files of the given kinds, in manifest order."""
@@ -235,7 +237,7 @@ def _refusal(english: str, korean: str) -> IntegrityError:
     )
 
 
-_KNOWN = frozenset(field.name for field in fields(Manifest))
+_KNOWN = frozenset(item.name for item in fields(Manifest))
 
 
 def _manifest(source: Fields) -> Manifest:
@@ -271,6 +273,9 @@ def _manifest(source: Fields) -> Manifest:
         models=source.items("models", _model) if "models" in source.value else (),
         advisories=(
             None if source.value.get("advisories") is None else _advisories(source.child("advisories"))
+        ),
+        expectations=(
+            expectations.parse(source.child("expectations")) if "expectations" in source.value else {}
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bundle import limits, names
+from bundle import expectations, limits, names
 from bundle.errors import IntegrityError
 from bundle.manifest import DataFormat, parse_manifest
 from tests.support.trees import FILES, manifest_of
@@ -107,7 +107,7 @@ def test_a_manifest_over_the_limit_is_refused_before_it_is_parsed(monkeypatch: p
 @pytest.mark.parametrize("field", sorted(document()))
 def test_every_field_is_required_or_typed(field: str) -> None:
     data = document()
-    if field in ("expires", "service", "builds", "models", "advisories"):
+    if field in ("expires", "service", "builds", "models", "advisories", "expectations"):
         data[field] = 3.5
     else:
         del data[field]
@@ -155,6 +155,44 @@ def test_a_data_format_is_read_and_an_older_manifest_has_none() -> None:
 def test_a_data_format_that_does_not_agree_with_itself_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="the manifest is refused"):
         parse_manifest(with_service(data={**DATA, **changes}))
+
+
+def with_expectations(value: object) -> bytes:
+    return json.dumps({**document(), "expectations": value}).encode()
+
+
+def test_expectations_are_decimal_text_and_an_older_manifest_has_none() -> None:
+    found = parse_manifest(with_expectations({"embedding_texts_per_s": "0.5", "of_a_newer_builder": "7"}))
+    assert expectations.expected(found.expectations, "embedding_texts_per_s") == 0.5
+    assert parse_manifest(found.to_bytes()) == found
+    older = document()
+    del older["expectations"]
+    stated = parse_manifest(json.dumps(older).encode()).expectations
+    assert expectations.expected(stated, "answer_ms") == expectations.EXPECTATIONS["answer_ms"].default
+
+
+@pytest.mark.parametrize(
+    "value",
+    ({"answer_ms": 1500}, {"answer_ms": "fast"}, {"answer_ms": "-1"}, {"answer_ms": "1e9"}, {"Answer": "1"},
+     {f"k{number}": "1" for number in range(65)}, ["answer_ms"], None),
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_expectations_of_another_form_are_refused(value: object) -> None:
+    with pytest.raises(IntegrityError, match="expectations"):
+        parse_manifest(with_expectations(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1500.0, "1500"), (0.5, "0.5"), (0.3333, "0.333"), (100.0, "100")]
+)
+def test_a_figure_is_written_as_plain_decimal_text(value: float, text: str) -> None:
+    assert expectations.decimal(value) == text
+
+
+@pytest.mark.parametrize("value", [0.0, 0.0001, -1.0, 1e9, float("nan"), float("inf")])
+def test_a_figure_that_means_nothing_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="not above zero"):
+        expectations.decimal(value)
 
 
 def test_a_memory_limit_is_a_number() -> None:
