@@ -11,11 +11,11 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, FrozenSet, NamedTuple, Tuple
 
 from . import limits, strictjson
 from .errors import IntegrityError
-from .manifest import parse_time
+from .manifest import Manifest, parse_time
 from .strictjson import Fields
 from .text import Text
 
@@ -65,6 +65,14 @@ class Pinned(NamedTuple):
 def pinned(name: str, version: str) -> Pinned:
     """Return a package under its normalised name."""
     return Pinned(re.sub(r"[-_.]+", "-", name).lower(), version)
+
+
+def packages_of(manifest: Manifest) -> FrozenSet[Pinned]:
+    """Return what a snapshot has to answer about: every package but the packed project itself, whose flaws are
+    known to whoever made it and not to a database of published packages."""
+    own = pinned(manifest.project.name, "").name
+    listed = frozenset(pinned(item.name, item.version) for item in manifest.packages)
+    return frozenset(item for item in listed if item.name != own)
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,8 @@ class AuditReport:
         """Return the advisories against one package."""
         return tuple(item for item in self.advisories if item.carried == package)
 
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes: everything sorted, UTF-8, one final newline."""
+    def as_document(self) -> Dict[str, Any]:
+        """Return the snapshot as plain data, everything sorted."""
         document = asdict(
             AuditReport(
                 self.source,
@@ -142,7 +150,12 @@ class AuditReport:
         )
         document["packages"] = [{"name": name, "version": version} for name, version in sorted(self.packages)]
         document.update(format=FORMAT, format_version=FORMAT_VERSION)
-        return (json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8")
+        return document
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes: everything sorted, UTF-8, one final newline."""
+        text = json.dumps(self.as_document(), ensure_ascii=False, indent=1, sort_keys=True)
+        return (text + "\n").encode("utf-8")
 
 
 def parse_report(data: bytes, where: str) -> AuditReport:
@@ -155,7 +168,7 @@ def parse_report(data: bytes, where: str) -> AuditReport:
     try:
         if len(data) > limits.ADVISORIES_BYTES:
             raise ValueError("larger than the limit")
-        return _report(strictjson.parse(data, "advisories"))
+        return read_report(strictjson.parse(data, "advisories"))
     except (ValueError, TypeError) as error:
         raise IntegrityError(
             Text(
@@ -169,7 +182,12 @@ def parse_report(data: bytes, where: str) -> AuditReport:
         ) from error
 
 
-def _report(source: Fields) -> AuditReport:
+def read_report(source: Fields) -> AuditReport:
+    """Read a snapshot out of a document that was parsed strictly.
+
+    Raises:
+        ValueError: as `parse_report` says.
+    """
     if source.text("format") != FORMAT or source.number("format_version") != FORMAT_VERSION:
         raise ValueError("not a snapshot of a format that is known here")
     date = source.text("date")

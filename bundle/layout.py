@@ -29,6 +29,7 @@ NAMESPACE = "ragtrace-bundle@v1"
 PROVENANCE_NAMESPACE = "ragtrace-provenance@v1"
 VOLUMES_NAMESPACE = "ragtrace-volumes@v1"
 TRUST_NAMESPACE = "ragtrace-trust@v1"
+ADVISORIES_NAMESPACE = "ragtrace-advisories@v1"
 PRODUCT = "ragtrace-enterprise"
 
 

@@ -14,6 +14,10 @@ TRUST_RECORDS = 64
 TRUST_SIGNERS = 32
 # An advisory is about 600 bytes; 16 MiB is more than every advisory PyPI has ever had.
 ADVISORIES_BYTES = 16 * 1024 * 1024
+# As one file with its signatures: quoted once more, so no more than twice as long and a little.
+RENEWAL_BYTES = 2 * ADVISORIES_BYTES + 256 * 1024
+# One snapshot may serve the releases of several targets and versions.
+RENEWAL_RELEASES = 64
 # Deepest nesting of JSON values a manifest needs is 4.
 JSON_DEPTH = 16
 # Integers beyond 2**53 are not exact in every JSON reader.

@@ -140,7 +140,7 @@ def verify(
     if signature.flags is not None:
         signed = token_blob(key, signed, signature.flags, signature.counter)
     if not ed25519.verify(key.raw, signed, signature.raw):
-        raise _failure("서명이 매니페스트와 맞지 않습니다", "the signature does not fit the manifest", where)
+        raise _failure("서명이 서명된 파일과 맞지 않습니다", "the signature does not fit the file", where)
     return key
 
 

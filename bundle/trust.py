@@ -236,20 +236,26 @@ def informed(anchors: Anchors, carried: Sequence[Carried], now: Optional[datetim
     return replace(anchors, records=trustrecords.enter(carried, known, anchors.required))
 
 
-def signing_keys(manifest: bytes, signatures: Sequence[bytes]) -> List[PublicKey]:
-    """Verify every signature of a manifest and return the keys, whoever they belong to.
+def signing_keys(
+    message: bytes,
+    signatures: Sequence[bytes],
+    namespace: str = layout.NAMESPACE,
+    names: Sequence[str] = layout.SIGNATURES,
+) -> List[PublicKey]:
+    """Verify every signature of a manifest, or of what `namespace` is for, and return the keys, whoever they
+    belong to; `names` are what errors call the signatures.
 
     Raises:
         SignatureError: none, too many, a broken one, or one key twice.
     """
-    if not 0 < len(signatures) <= len(layout.SIGNATURES):
+    if not 0 < len(signatures) <= len(names):
         raise SignatureError(
             Text("서명의 수가 잘못되었습니다", "the number of signatures is not valid"),
-            where=f"{layout.SIGNATURE}: {len(signatures)}",
+            where=f"{names[0]}: {len(signatures)}",
         )
     keys: List[PublicKey] = []
-    for name, signature in zip(layout.SIGNATURES, signatures):
-        key = sshsig.verify(manifest, signature, where=name)
+    for name, signature in zip(names, signatures):
+        key = sshsig.verify(message, signature, namespace, name)
         if key in keys:
             raise SignatureError(
                 Text("같은 키의 서명이 둘입니다", "two signatures are by one key"),
@@ -319,8 +325,8 @@ def _named(key: PublicKey, anchors: Anchors, moment: datetime, namespace: str) -
 
 def _lines(text: str, key: PublicKey, namespace: str) -> List[Signer]:
     lines = parse_allowed_signers(text, namespace)
-    if namespace == layout.TRUST_NAMESPACE:
-        # Files from before there were records name only the bundles' namespace.
+    if namespace in (layout.TRUST_NAMESPACE, layout.ADVISORIES_NAMESPACE):
+        # Files from before there were records, or renewals, name only the bundles' namespace.
         lines += parse_allowed_signers(text, layout.NAMESPACE)
     return [line for line in lines if line.key == key]
 

@@ -395,7 +395,13 @@ def _fork(name: str, version: int) -> SignatureError:
 def allowed_signers(record: TrustRecord) -> str:
     """Return the set as an ``allowed_signers`` file for people and ``ssh-keygen``."""
     namespaces = ",".join(
-        (layout.NAMESPACE, layout.PROVENANCE_NAMESPACE, layout.VOLUMES_NAMESPACE, layout.TRUST_NAMESPACE)
+        (
+            layout.NAMESPACE,
+            layout.PROVENANCE_NAMESPACE,
+            layout.VOLUMES_NAMESPACE,
+            layout.TRUST_NAMESPACE,
+            layout.ADVISORIES_NAMESPACE,
+        )
     )
     lines = [
         f"# Trust record {record.version} of {record.created}. Derived: edits are not read, and are lost.\n"

@@ -11,13 +11,14 @@ from bundle import layout, sshsig
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-# What an isolated host may believe of a key's signatures: bundles, how they were made, what carries them, and who
-# is to be believed next.
+# What an isolated host may believe of a key's signatures: bundles, how they were made, what carries them, who is to
+# be believed next, and what has become known of the packages since.
 NAMESPACES = (
     layout.NAMESPACE,
     layout.PROVENANCE_NAMESPACE,
     layout.VOLUMES_NAMESPACE,
     layout.TRUST_NAMESPACE,
+    layout.ADVISORIES_NAMESPACE,
 )
 
 
