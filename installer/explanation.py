@@ -8,7 +8,7 @@ that fails: an operator who asks wants to know all of it. The judgements are tho
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Iterator, Optional
@@ -25,7 +25,7 @@ from bundle.trust import Anchors, Origin, SignedBy
 from bundle.trustrecords import Carried
 from bundle.volumeset import VolumeStream
 
-from . import trust_store
+from . import advisory_store, trust_store
 from .paths import Prefix, generation_name
 from .state import InstallationState, read_state
 
@@ -454,6 +454,7 @@ def _installation(said: Explanation, prefix: Prefix, state: InstallationState, a
                     f"revoked key: {item.fingerprint} since {item.since} ({item.reason})",
                 )
     _pinned(said, state, anchors)
+    _renewed(said, prefix, anchors)
     said.say(
         "demanded",
         FACT,
@@ -483,6 +484,27 @@ def _pinned(said: Explanation, state: InstallationState, anchors: Anchors) -> No
                 f"이 설치가 고정한 서명자: {line.principal} ({line.key.fingerprint}), {ko}",
                 f"pinned here: {line.principal} ({line.key.fingerprint}), {en}",
             )
+
+
+def _renewed(said: Explanation, prefix: Prefix, anchors: Anchors) -> None:
+    """Say by whom the advisory snapshot is that was carried in after the release; by the installation's own word."""
+    found = advisory_store.held(prefix, replace(anchors, allowed_signers="", fingerprints=()))
+    if found.problem is not None:
+        why = found.problem.summary
+        said.say(
+            "advisories",
+            OPEN,
+            f"새로 반입한 취약점 스냅숏은 믿을 수 없어 쓰지 않습니다: {why.ko}",
+            f"the advisory snapshot that was carried in is not believed, and not used: {why.en}",
+        )
+    elif found.verified is not None:
+        who = found.verified.origin.explanation
+        said.say(
+            "advisories",
+            ESTABLISHED,
+            f"{found.date}의 취약점 스냅숏: {who.ko}",
+            f"the advisory snapshot of {found.date}: {who.en}",
+        )
 
 
 def _limits(said: Explanation, bundle: bool) -> None:

@@ -37,7 +37,7 @@ STATE = {
     "uninstall.json",
     "incoming.json",
 }
-TRUST = {"allowed_signers", "accepted.json", "records.json"}
+TRUST = {"allowed_signers", "accepted.json", "records.json", "advisories.json"}
 
 
 def undeclared(prefix: Prefix) -> list[str]:

@@ -27,8 +27,13 @@ HELP = {
     "uninstall": Text("설치를 제거하고 데이터와 설정은 남김", "remove the installation; data and configuration stay"),
     "config": Text("설정을 보여 주거나(값 없음) KEY=VALUE로 바꿈", "show the configuration, or change it by KEY=VALUE"),
     "config_file": Text("ragtrace.yaml을 검사한 뒤 이 파일로 바꿈", "check this file, then make it the ragtrace.yaml"),
+    "config_default": Text("설정에서 잘못된 부분만, 또는 이 키만 릴리스의 기본값으로 되돌림 (옛 파일은 옆에 남음)",
+                           "let what is wrong in the configuration, or just these keys, go back to the release's default; the old file is kept beside it"),
+    "restore_unit": Text("서비스 등록(유닛)을 다시 쓰고 덧붙은 drop-in은 옆으로 옮김", "write the service's unit again; drop-ins that were added are moved aside"),
+    "rebuild_index": Text("서비스를 멈추고 기록에서 색인을 다시 만든 뒤 시작", "stop the service, build its index again from its records, start it"),
     "audit": Text("감사 기록을 보여 주고 사슬을 검증", "print the audit log and verify its chain"),
     "trust_update": Text("서명 키 교체·폐기 기록을 적용", "apply a record that rotates or revokes signing keys"),
+    "advisories": Text("새로 반입한 서명된 취약점 스냅숏을 적용", "apply a signed advisory snapshot that was carried in"),
     "start": Text("서비스 시작", "start the service"),
     "stop": Text("서비스 중지", "stop the service"),
     "title": Text("선택 사항", "options"),
@@ -48,6 +53,7 @@ HELP = {
     "restore_data": Text("--rollback: 그 릴리스의 데이터 스냅숏도 되돌림 (지금 데이터는 스냅숏으로 보관)", "with --rollback: put back the data snapshot of that release too (the present data are kept as a snapshot)"),
     "purge_data": Text("--uninstall: 데이터와 설정도 지움", "with --uninstall: remove data and configuration too"),
     "keep": Text("--prune: 현재 릴리스 앞의 몇 개를 보관할지 (기본 2)", "with --prune: how many releases before the active one to keep (default 2)"),
+    "caches": Text("--prune: 서비스의 캐시와 지난 로그도 지움", "with --prune: also the service's caches and logs that were rotated away"),
     "no_start": Text("설치 후 서비스를 시작하지 않음", "do not start the service"),
     "manager": Text("서비스를 실행할 방법", "what runs the service"),
     "service_name": Text("서비스 이름 (기본: ragtrace)", "the service's name (default: ragtrace)"),
@@ -90,6 +96,7 @@ def parser(lang: str, script: Path) -> argparse.ArgumentParser:
     group.add_argument("--restore-data", action="store_true", help=text("restore_data"))
     group.add_argument("--purge-data", action="store_true", help=text("purge_data"))
     group.add_argument("--keep", metavar="N", type=int, default=None, help=text("keep"))
+    group.add_argument("--caches", action="store_true", help=text("caches"))
     _add_service(group, text)
     group.add_argument("--python", metavar="PATH", default="", help=text("python"))
     group.add_argument("--json", action="store_true", help=text("json"))
@@ -112,8 +119,12 @@ def _add_commands(group: argparse._ArgumentGroup, text: Callable[[str], str]) ->
     what.add_argument("--uninstall", action="store_true", help=text("uninstall"))
     what.add_argument("--config", nargs="*", default=None, metavar="KEY=VALUE", help=text("config"))
     what.add_argument("--config-file", type=Path, default=None, metavar="FILE", help=text("config_file"))
+    what.add_argument("--config-default", nargs="*", default=None, metavar="KEY", help=text("config_default"))
+    what.add_argument("--restore-unit", action="store_true", help=text("restore_unit"))
+    what.add_argument("--rebuild-index", action="store_true", help=text("rebuild_index"))
     what.add_argument("--audit", action="store_true", help=text("audit"))
     what.add_argument("--trust-update", type=Path, default=None, metavar="FILE", help=text("trust_update"))
+    what.add_argument("--advisories", type=Path, default=None, metavar="FILE", help=text("advisories"))
     what.add_argument("--start", action="store_true", help=text("start"))
     what.add_argument("--stop", action="store_true", help=text("stop"))
 
@@ -157,8 +168,12 @@ _MODULES = {
     "uninstall": "uninstall",
     "config": "config",
     "config_file": "config",
+    "config_default": "config",
+    "restore_unit": "control",
+    "rebuild_index": "control",
     "audit": "audit",
     "trust_update": "trust_update",
+    "advisories": "advisories",
     "start": "control",
     "stop": "control",
 }

@@ -101,6 +101,11 @@ class Prefix:
         return self.trust / "records.json"
 
     @property
+    def renewal(self) -> Path:
+        """The advisory snapshot that was carried in after the release, with its signatures."""
+        return self.trust / "advisories.json"
+
+    @property
     def accepted(self) -> Path:
         """Highest accepted sequence and the releases that passed their health check."""
         return self.trust / "accepted.json"

@@ -9,7 +9,18 @@ from typing import Any, Optional
 from bundle.errors import IntegrityError
 from bundle.text import Text
 
-from . import activation, dataformat, inventory, journal, receipt, removal, sealed, snapshot, trust_store
+from . import (
+    activation,
+    advisory_store,
+    dataformat,
+    inventory,
+    journal,
+    receipt,
+    removal,
+    sealed,
+    snapshot,
+    trust_store,
+)
 from .console import Console
 from .health import probe
 from .paths import Prefix
@@ -51,6 +62,8 @@ def status(prefix: Prefix) -> dict[str, Any]:
     if pointer.generation in state.complete:
         manifest = manifest_of(prefix, pointer.generation)
         document.update(version=manifest.version, profile=manifest.profile)
+        released = manifest.advisories.date if manifest.advisories is not None else ""
+        document["advisories"] = advisory_store.described(prefix, released)
     document["service"] = _service(prefix, pointer.generation) if document["complete"] else None
     return document
 
@@ -137,6 +150,11 @@ def describe(document: dict[str, Any]) -> Text:
         kept = ", ".join(document["snapshots"]) or "-"
         ko.append(f"데이터: 형식 {document['data_format']}, 스냅숏: {kept}")
         en.append(f"data: format {document['data_format']}, snapshots: {kept}")
+    known = document.get("advisories")
+    if known:
+        shown = _advisories(known)
+        ko.append(f"취약점 스냅숏: {shown.ko}")
+        en.append(f"advisory snapshot: {shown.en}")
     for item in document.get("revoked", []):
         ko.append(
             f"주의: {item['release']}에 서명한 키가 폐기되었습니다: {item['key']} ({item['since']}, {item['reason']})"
@@ -149,6 +167,24 @@ def describe(document: dict[str, Any]) -> Text:
             ko.append(f"{text.ko}: {document[key]}")
             en.append(f"{text.en}: {document[key]}")
     return Text("\n".join(ko), "\n".join(en))
+
+
+def _advisories(known: dict[str, Any]) -> Text:
+    released = known["released"] or "-"
+    if known["problem"] is not None:
+        problem = Text(**known["problem"])
+        return Text(
+            f"릴리스의 것 {released}; 새로 반입한 것은 믿을 수 없습니다: {problem.ko}",
+            f"{released}, of the release; the renewed one is not believed: {problem.en}",
+        )
+    if known["renewed"] is None and known["released"] is None:
+        return Text("없음 (아무에게도 묻지 않았습니다)", "none (nobody was asked)")
+    if known["renewed"] is None:
+        return Text(f"{released} (릴리스의 것)", f"{released} (of the release)")
+    return Text(
+        f"{known['renewed']} (새로 반입; 릴리스의 것 {released})",
+        f"{known['renewed']} (renewed; of the release: {released})",
+    )
 
 
 _COMPLAINTS = {

@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bundle import layout
+from bundle import layout, limits
+from bundle.manifest import Package
+from bundle.trustrecords import Carried
 from installer import accepted
 from installer.store import object_path
+from tests.support import renewals
 from tests.support.carrying import pack
 from tests.support.tampering import changes
 from tests.support.trust import KeyHouse
@@ -335,6 +338,86 @@ def clock_set_back(bench: Bench) -> list[str]:
     return bench.words(bench.bundle(sequence=3, expires="2030-01-01T00:00:00Z"))
 
 
+# --- advisory snapshots that are carried alone ---------------------------------------------------------------
+
+
+def snapshot(
+    change: Callable[[bytes], bytes] = lambda data: data,
+    namespace: str = layout.ADVISORIES_NAMESPACE,
+    **description: object,
+) -> Callable[[Bench], list[str]]:
+    """A snapshot for the installed release that is genuine but for one thing, signed after the change."""
+
+    def prepare(bench: Bench) -> list[str]:
+        made = renewals.renewal(bench.installed.manifest, **description)  # type: ignore[arg-type]
+        return renewed(bench, renewals.signed(change(made.to_bytes()), bench.key, namespace=namespace))
+
+    return prepare
+
+
+def renewed(bench: Bench, carried: Carried, *words: str) -> list[str]:
+    return ["--advisories", str(renewals.write(bench.folder / "usb", carried)), *words]
+
+
+def genuine(bench: Bench, date: str = "") -> Carried:
+    return renewals.signed(renewals.renewal(bench.installed.manifest, date), bench.key)
+
+
+def forged_snapshot(bench: Bench) -> list[str]:
+    made = renewals.renewal(bench.installed.manifest)
+    return renewed(bench, renewals.signed(made, bench.mallory), "--allow-unverified-origin")
+
+
+def unsigned_snapshot(bench: Bench) -> list[str]:
+    return renewed(bench, genuine(bench)._replace(signatures=()))
+
+
+def edited_snapshot(bench: Bench) -> list[str]:
+    carried = genuine(bench)
+    return renewed(bench, carried._replace(data=carried.data.replace(b'"a test"', b'"b test"')))
+
+
+def manifest_as_snapshot(bench: Bench) -> list[str]:
+    root = bench.installed.root
+    files = [(root / name).read_bytes() for name in (layout.MANIFEST, layout.SIGNATURE)]
+    return renewed(bench, Carried(renewals.NAME, files[0], (files[1],)))
+
+
+def replayed_snapshot(bench: Bench) -> list[str]:
+    """Genuine, from the time before a flaw became known."""
+    assert bench.site.run(*renewed(bench, genuine(bench, renewals.day(-1)))).code == 0
+    return renewed(bench, genuine(bench, renewals.day(-2)))
+
+
+def snapshot_of_other_packages(bench: Bench) -> list[str]:
+    """Genuine, for the packages of the release before: of those of this one it says nothing."""
+    newer = bench.bundle(sequence=3, packages=(Package("alpha", "2.0", ("3.11",)),))
+    assert bench.site.run(*bench.words(newer)).code == 0
+    earlier, bench.good = genuine(bench), newer
+    return renewed(bench, earlier)
+
+
+def snapshot_by_a_revoked_key(bench: Bench) -> list[str]:
+    revoked_signer(bench)
+    return renewed(bench, genuine(bench), "--trust-fingerprint", bench.key.public.fingerprint)
+
+
+def one_signer_of_two(bench: Bench) -> list[str]:
+    """The second signature is a copy of the first."""
+    carried = genuine(bench)
+    return renewed(bench, carried._replace(signatures=carried.signatures * 2), "--require-signatures", "2")
+
+
+def snapshot_is(make: Callable[[Path], object]) -> Callable[[Bench], list[str]]:
+    def prepare(bench: Bench) -> list[str]:
+        words = renewed(bench, genuine(bench))
+        Path(words[1]).unlink()
+        make(Path(words[1]))
+        return words
+
+    return prepare
+
+
 # --- what was planted on the host ----------------------------------------------------------------------------
 
 
@@ -549,6 +632,53 @@ ATTACKS: dict[str, Attack] = {
     "revoked-signer": Attack("signature", revoked_signer, "revoked since", upon=True),
     "strangers-trust-record": Attack("signature", stolen_rotation, "not by a signer you trust", upon=True),
     "clock-set-back": Attack("manifest", clock_set_back, "has expired", POLICY, upon=True),
+    "snapshot-forged": Attack("advisories", forged_snapshot, "not by a signer you trust", upon=True),
+    "snapshot-unsigned": Attack("advisories", unsigned_snapshot, "is not signed", upon=True),
+    "snapshot-changed-after-signing": Attack("advisories", edited_snapshot, "does not fit", upon=True),
+    "snapshot-for-another-purpose": Attack(
+        "advisories", snapshot(namespace=layout.NAMESPACE), "namespace", upon=True
+    ),
+    "snapshot-is-a-manifest": Attack("advisories", manifest_as_snapshot, "namespace", upon=True),
+    "snapshot-signed-twice-by-one-key": Attack("advisories", one_signer_of_two, "by one key", upon=True),
+    "snapshot-by-a-revoked-key": Attack("advisories", snapshot_by_a_revoked_key, "revoked since", upon=True),
+    "snapshot-replayed": Attack("advisories", replayed_snapshot, "an older advisory", POLICY, upon=True),
+    "snapshot-from-the-future": Attack(
+        "advisories", snapshot(date=renewals.day(400)), "from the future", POLICY, upon=True
+    ),
+    "snapshot-of-another-product": Attack(
+        "advisories", snapshot(product="another-product"), "another product", POLICY, upon=True
+    ),
+    "snapshot-of-other-packages": Attack(
+        "advisories", snapshot_of_other_packages, "alpha 2.0", POLICY, upon=True
+    ),
+    "snapshot-oversized": Attack(
+        "advisories", snapshot(lambda data: data + b" " * limits.ADVISORIES_BYTES), "size limit", upon=True
+    ),
+    "snapshot-duplicate-key": Attack(
+        "advisories",
+        snapshot(lambda data: data.replace(b"{", b'{"product": "another", ', 1)),
+        "duplicate key",
+        upon=True,
+    ),
+    "snapshot-too-deep": Attack(
+        "advisories",
+        snapshot(lambda data: data.replace(b"{", b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b", ", 1)),
+        "nested too deeply",
+        upon=True,
+    ),
+    "snapshot-turns-the-terminal": Attack(
+        "advisories",
+        snapshot(lambda data: data.replace(b'"a test"', b'"a \\u001b[2J test"')),
+        "snapshot is refused",
+        upon=True,
+    ),
+    "snapshot-is-a-pipe": Attack("advisories", snapshot_is(os.mkfifo), "not a regular file", upon=True),
+    "snapshot-is-a-link": Attack(
+        "advisories",
+        snapshot_is(lambda place: place.symlink_to("/etc/passwd")),
+        "not a regular file",
+        upon=True,
+    ),
     "lock-is-a-link": Attack("host", lock_is_a_link, "link", 13, upon=True),
     "settings-are-a-link": Attack("host", settings_are_a_link, "link", 14, upon=True),
     "wheel-command-climbs-out": Attack(
