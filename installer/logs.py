@@ -13,8 +13,9 @@ from typing import Iterable, List, Optional
 from .filesystem import remove_file
 from .paths import Prefix
 
-# Of each kind: the log of a release that failed, of the one that ran before, of a validator's run, of a migration.
-KINDS = ("failed", "before", "validator", "migrate")
+# Of each kind: the log of a release that failed, of the one that ran before, of a validator's run, of a migration, of
+# an index that could not be built again.
+KINDS = ("failed", "before", "validator", "migrate", "index")
 KEPT = 5
 KEPT_BYTES = 256 * 1024
 LINES = 400

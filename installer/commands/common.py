@@ -177,6 +177,8 @@ def report_done(done: Done, prefix: Prefix, console: Console) -> None:
         "config": Text("설정을 바꾸었습니다", "the configuration was changed"),
         "unchanged": Text("설정이 이미 그렇습니다", "the configuration says so already"),
         "stop": Text("멈췄습니다", "stopped"),
+        "restore-unit": Text("서비스 등록을 다시 썼습니다", "the service's unit was written again"),
+        "rebuild-index": Text("색인을 다시 만들었습니다", "the index was built again"),
     }
     title = titles[done.action]
     ko = [f"{title.ko}: RAGTrace {done.version} ({done.generation}), {prefix.root}, {done.seconds:.1f}초"]

@@ -1,4 +1,4 @@
-"""`--config`, `--config KEY=VALUE…` and `--config-file FILE`."""
+"""`--config`, `--config KEY=VALUE…`, `--config-file FILE` and `--config-default [KEY…]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from bundle.text import Text
 
 from ..configuration import HIDDEN, Answer
 from ..console import Console
-from ..operations.configure import configure, decide, show
+from ..operations.configure import Change, configure, decide, show
+from ..operations.defaults import decide_defaults, restore_defaults
 from ..operations.session import require_installation
 from ..paths import Prefix
 from .common import print_plan, report_done
@@ -19,19 +20,33 @@ DEFAULT = Text("기본값", "default")
 
 def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Carry out the command."""
+    if options.config_default is not None:
+        return _defaults(options, prefix, console)
     words = options.config or []
     if not words and options.config_file is None:
         _show(*show(prefix), prefix, console)
         return 0
     if options.dry_run:
         require_installation(prefix)
-        change = decide(prefix, words, options.config_file)
-        print_plan(change.plan, prefix, console, {"difference": list(change.difference)})
-        if not console.as_json:
-            console.report(Text(*("\n".join(change.difference),) * 2), {})
+        _plan(decide(prefix, words, options.config_file), prefix, console)
         return 0
     report_done(configure(prefix, words, options.config_file, console), prefix, console)
     return 0
+
+
+def _defaults(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
+    if options.dry_run:
+        require_installation(prefix)
+        _plan(decide_defaults(prefix, options.config_default), prefix, console)
+    else:
+        report_done(restore_defaults(prefix, options.config_default, console), prefix, console)
+    return 0
+
+
+def _plan(change: Change, prefix: Prefix, console: Console) -> None:
+    print_plan(change.plan, prefix, console, {"difference": list(change.difference)})
+    if not console.as_json:
+        console.report(Text(*("\n".join(change.difference),) * 2), {})
 
 
 def _show(answer: Answer, others: Dict[str, str], prefix: Prefix, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""`--prune [--keep N]`."""
+"""`--prune [--keep N] [--caches]`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..paths import Prefix
 def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Carry out the command."""
     if options.dry_run:
-        _report("plan", survey(prefix, options.keep), prefix, console)
+        _report("plan", survey(prefix, options.keep, options.caches), prefix, console)
         return 0
-    done = prune(prefix, options.keep, console)
+    done = prune(prefix, options.keep, console, options.caches)
     _report("prune", done.pruning, prefix, console, done.seconds)
     return 0
 
@@ -29,6 +29,7 @@ def _report(action: str, what: Pruning, prefix: Prefix, console: Console, second
     document = {
         "ok": True, "action": action, "prefix": str(prefix.root), "kept": list(what.keep),
         "releases": list(what.releases), "snapshots": list(what.snapshots), "contents": list(what.objects), "logs": list(what.logs),
+        "caches": list(what.caches),
         "bytes": what.bytes, "seconds": round(time if planned else seconds, 3),
     }  # fmt: skip
     told = estimate.about(time) if planned else Text(f"{seconds:.1f}초", f"{seconds:.1f} s")
@@ -58,5 +59,10 @@ def _lines(lang: str, action: str, what: Pruning, prefix: Prefix, time: str) -> 
         count = len(what.objects)
         lines.append(say(f"  저장소의 내용 {count}개", f"  {count} contents of the store"))
     lines += [say(f"  로그 {name}", f"  log {name}") for name in what.logs]
+    if what.caches:
+        count = len(what.caches)
+        lines.append(
+            say(f"  캐시와 지난 로그 {count}개", f"  {count} caches and logs that were rotated away")
+        )
     lines.append(say(f"  남음: {kept}", f"  kept: {kept}"))
     return lines

@@ -59,7 +59,7 @@ def show(prefix: Prefix) -> Tuple[Answer, Dict[str, str]]:
         UsageProblem: nothing is installed, or the release's service cannot tell.
     """
     require_installation(prefix)
-    now = _present(prefix)
+    now = present(prefix)
     answer = ask(prefix, now.definition)
     known = {variable_of(key) for key in answer.keys}
     others = {name: "config/.env" for name in parse_environment(now.env) if name not in known}
@@ -91,17 +91,22 @@ def decide(prefix: Prefix, words: Sequence[str], file: Optional[Path]) -> Change
     Raises:
         UsageProblem: it is wrong, or there is nothing installed that could be configured.
     """
-    now = _present(prefix)
+    now = present(prefix)
     if file is not None:
         env, yaml = _with_address_of(prefix, now, _read_file(file))
     else:
         env, yaml = with_variables(now.env, changes(words, ask(prefix, now.definition), now.env)), None
     answer = ask(prefix, now.definition, yaml, env)
     answer.require()
-    return _planned(prefix, now, env if env != now.env else None, yaml if yaml != now.yaml else None, answer)
+    return planned(prefix, now, env if env != now.env else None, yaml if yaml != now.yaml else None, answer)
 
 
-def _present(prefix: Prefix) -> Present:
+def present(prefix: Prefix) -> Present:
+    """Return what is installed and configured now.
+
+    Raises:
+        UsageProblem: there is no release, or none with a service.
+    """
     state = read_state(prefix)
     if state.pointer is None:
         raise UsageProblem(
@@ -156,7 +161,8 @@ def _with_address_of(prefix: Prefix, now: Present, yaml: str) -> Tuple[str, str]
     return with_variables(now.env, moved) if moved else now.env, yaml
 
 
-def _planned(prefix: Prefix, now: Present, env: Optional[str], yaml: Optional[str], answer: Answer) -> Change:
+def planned(prefix: Prefix, now: Present, env: Optional[str], yaml: Optional[str], answer: Answer) -> Change:
+    """Plan the change of the files that are given; `answer` says at which address the service will listen."""
     files: List[Tuple[str, Optional[bytes]]] = []
     shown: List[str] = []
     keys: List[str] = []

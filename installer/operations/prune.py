@@ -12,7 +12,7 @@ from typing import Callable, List, Optional, Tuple
 from bundle.errors import UsageProblem
 from bundle.text import Text
 
-from .. import generations, logs, pointer, reserve, snapshot, store, usage
+from .. import generations, leftovers, logs, pointer, reserve, snapshot, store, usage
 from ..console import Console
 from ..filesystem import remove_file
 from ..paths import Prefix
@@ -27,8 +27,9 @@ KEEP = 2
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes: releases (unfinished ones too), data snapshots, contents of the store and logs by name, and the
-    bytes that come free. `keep` are the releases that stay, the active one first."""
+    """What goes: releases (unfinished ones too), data snapshots, contents of the store, logs and (where asked for)
+    the service's leftovers by name, and the bytes that come free. `keep` are the releases that stay, the active one
+    first."""
 
     keep: Tuple[str, ...]
     releases: Tuple[str, ...]
@@ -37,11 +38,12 @@ class Pruning:
     logs: Tuple[str, ...]
     bytes: int
     files: int
+    caches: Tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return not (self.releases or self.snapshots or self.objects or self.logs)
+        return not (self.releases or self.snapshots or self.objects or self.logs or self.caches)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Pruned:
     seconds: float
 
 
-def survey(prefix: Prefix, keep: Optional[int]) -> Pruning:
-    """Say what a prune would remove; change nothing.
+def survey(prefix: Prefix, keep: Optional[int], caches: bool = False) -> Pruning:
+    """Say what a prune would remove; change nothing. With `caches`, also what the service leaves behind.
 
     Raises:
         UsageProblem: nothing is installed, or `keep` is no number of releases.
@@ -81,6 +83,7 @@ def survey(prefix: Prefix, keep: Optional[int]) -> Pruning:
     used = {digest for name in kept for digest in generations.contents_of(prefix, name)}
     objects = [path for path in store.objects(prefix) if path.name not in used]
     old_logs = _old_logs(prefix, kept)
+    left = [*leftovers.removable(prefix), *leftovers.overlong(prefix)] if caches else []
     places = [
         *(prefix.generation(name) for name in going),
         *(snapshot.folder_of(prefix, name) for name in snapshots),
@@ -93,8 +96,9 @@ def survey(prefix: Prefix, keep: Optional[int]) -> Pruning:
         snapshots,
         tuple(path.name for path in objects),
         tuple(path.name for path in old_logs),
-        usage.freed(places),
-        sum(1 for place in places for _ in usage.statuses(place)),
+        usage.freed(places) + (leftovers.size(prefix) if caches else 0),
+        sum(1 for place in [*places, *left] for _ in usage.statuses(place)),
+        tuple(path.relative_to(prefix.root).as_posix() for path in left),
     )
 
 
@@ -119,7 +123,7 @@ def _old_logs(prefix: Prefix, kept: Tuple[str, ...]) -> List[Path]:
     return [path for path in old if path != newest]
 
 
-def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
+def prune(prefix: Prefix, keep: Optional[int], console: Console, caches: bool = False) -> Pruned:
     """Remove what `survey` names. The pointer comes first: from then on nobody counts on what goes.
 
     What has begun is brought to its end, signals or not: removed contents do not come back, and half a release is
@@ -129,10 +133,10 @@ def prune(prefix: Prefix, keep: Optional[int], console: Console) -> Pruned:
         UsageProblem: as `survey`.
         RagTraceError: something could not be removed; the active release is as it was, the next run goes on.
     """
-    before = survey(prefix, keep)
+    before = survey(prefix, keep, caches)
     begun = time.monotonic()
     with opened(prefix, console, action="prune"):
-        pruning = survey(prefix, keep)
+        pruning = survey(prefix, keep, caches)
         # Recovery has cleared unfinished folders away already; they count.
         cleared = tuple(name for name in before.releases if not prefix.generation(name).exists())
         told = replace(
@@ -171,6 +175,7 @@ def _carry_out(prefix: Prefix, pruning: Pruning) -> None:
         lambda: snapshot.collect(prefix, short),
         lambda: store.collect(prefix, generations.used_digests(prefix)),
         *(partial(remove_file, path) for path in _old_logs(prefix, short.kept)),
+        *([partial(leftovers.clear, prefix)] if pruning.caches else []),
         lambda: reserve.ensure(prefix),
     ]
     for remove in [remove for remove in removals if _failed(remove)]:

@@ -1,0 +1,112 @@
+"""Build the service's index again from its records: the service's own command, while the service is stopped."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from bundle.errors import RestoredError, UsageProblem
+from bundle.text import Text
+
+from .. import activation, logs
+from ..children import minimal_environment, run_tied, tail
+from ..console import Console
+from ..filesystem import make_directory, remove_tree
+from ..health import Sick, wait_until_healthy
+from ..hosts.interface import ServiceDefinition, ServiceError
+from ..lock import Lock
+from ..paths import Prefix
+from ..service import define, manifest_of
+from ..settings import read_variables
+from ..signals import shielded
+from ..state import read_state
+from ..transaction import translate
+from .session import Done, opened, record, require_installation
+
+# A hundred thousand chunks are embedded again in hours on a small host; this only ends a run that hangs.
+TIMEOUT_S = 24 * 3600.0
+LOG_LINES = 200
+COMMAND = ("index", "rebuild", "--json")
+
+
+def rebuild_index(prefix: Prefix, console: Console) -> Done:
+    """Stop the service, have it rebuild its index as its own user, start it again whatever came of that.
+
+    Whether the service is meant to run is not touched: killed at any moment, the next run of the installer
+    starts it. The command itself may be killed and run again.
+
+    Raises:
+        UsageProblem: there is no service.
+        RagTraceError: the rebuild failed, or the service does not answer afterwards.
+    """
+    require_installation(prefix)
+    begun = time.monotonic()
+    with opened(prefix, console, serve=False, action="rebuild-index") as lock:
+        state = read_state(prefix)
+        settings = state.service
+        definition = define(prefix, state.pointer.generation, settings) if state.pointer is not None else None
+        if state.pointer is None or settings is None or definition is None:
+            raise UsageProblem(
+                Text("설치된 서비스가 없습니다", "no service is installed"), where=str(prefix.root)
+            )
+        host = activation.host_for(settings)
+        try:
+            activation.stop(prefix, settings, host)
+            try:
+                _rebuild(prefix, definition, lock, console)
+            finally:
+                if settings.enabled and settings.manager != "none":
+                    with shielded():
+                        host.install_unit(definition)
+                        host.start(definition)
+                        wait_until_healthy(definition, host)
+        except (OSError, ServiceError, Sick) as error:
+            raise translate(
+                error, Text("릴리스는 바뀌지 않았습니다", "the release was not changed")
+            ) from error
+        record(prefix, console, "rebuild-index", "ok", to=state.pointer.generation)
+        version = manifest_of(prefix, state.pointer.generation).version
+        name = state.pointer.generation
+    return Done("rebuild-index", name, version, settings, time.monotonic() - begun)
+
+
+def _rebuild(prefix: Prefix, definition: ServiceDefinition, lock: Lock, console: Console) -> None:
+    """Run the command; it holds the lock with us and does not outlive us.
+
+    Raises:
+        RestoredError: it failed or did not end.
+    """
+    console.announce(Text("색인 다시 만들기", "building the index again"))
+    command = [definition.command[0], "-B", "-s", *definition.command[1:3], *COMMAND]
+    environment = minimal_environment({**definition.environment, **read_variables(definition.settings_file)})
+    output = prefix.scratch / "index.log"
+    make_directory(prefix.scratch)
+    try:
+        status = run_tied(
+            command, environment, output, (lock.descriptor,), cwd=str(prefix.data), user=definition.user,
+            timeout_s=TIMEOUT_S,
+        )  # fmt: skip
+        reason = Text(f"종료 코드 {status}", f"exit status {status}")
+    except subprocess.TimeoutExpired:
+        status, reason = -1, Text("제한 시간 초과", "it did not end in time")
+    finally:
+        said = tail(output, LOG_LINES)
+        remove_tree(prefix.scratch)
+    if status == 0:
+        return
+    kept = logs.keep(prefix, "index", definition.generation, said + "\n")
+    raise RestoredError(
+        Text(
+            f"색인을 다시 만들지 못했습니다: {reason.ko}", f"the index could not be built again: {reason.en}"
+        ),
+        where=str(kept or prefix.data),
+        details=[Text(line, line) for line in said.splitlines()[-10:]],
+        state=Text(
+            "기록과 릴리스는 그대로이며 서비스를 다시 시작했습니다",
+            "records and release are as they were; the service was started again",
+        ),
+        hint=Text(
+            "위의 원인을 없앤 뒤 다시 실행하십시오: install.py --rebuild-index",
+            "remove the cause above and run again: install.py --rebuild-index",
+        ),
+    )
