@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socket
+import struct
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-HOME = Path(os.environ["RAGTRACE_HOME"])
+# Whoever starts it with another home still gets the answers of the installation it was installed into.
+ROOT = Path(sys.prefix).parent.parent.parent
 
 
 def facts() -> Any:
-    return json.loads((HOME / "data" / "facts.json").read_text())
+    return json.loads((ROOT / "data" / "facts.json").read_text())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         now = facts()
+        if now["call_out_at_question"]:
+            call_out(now["call_out_at_question"])
         items = [{"rsp_type": "R", "rsp_tit": "a", "rsp_data": "b"}] * now["sources"]
         self.send(
             now["query_status"],
@@ -54,7 +59,19 @@ class Handler(BaseHTTPRequestHandler):
         )
 
 
-def call_out() -> None:
+def call_out(how: str) -> None:
+    """Try to reach a documentation address (RFC 5737), as a Python library or as native code would."""
+    if how.startswith("native"):
+        libc = ctypes.CDLL(None, use_errno=True)
+        kind = socket.SOCK_DGRAM if how == "native-udp" else socket.SOCK_STREAM
+        place = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 443) + bytes([192, 0, 2, 7]) + bytes(8)
+        number = libc.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, 0)
+        if how == "native-udp":
+            libc.sendto(number, b"x", 1, 0, place, len(place))
+        else:
+            libc.connect(number, place, len(place))
+        os.close(number)
+        return
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
         stranger.settimeout(1)
         try:
@@ -79,9 +96,11 @@ def main() -> int:
         print(json.dumps(now["status"]))
     elif words[:1] == ["ask"]:
         if now["call_out"]:
-            call_out()
+            call_out(now["call_out"])
         print("answer")
     elif words[:1] == ["serve"]:
+        if now["call_out_at_start"]:
+            call_out(now["call_out_at_start"])
         host = os.environ.get("FAKE_LISTEN") or os.environ["RAGTRACE_SERVER_HOST"]
         server = ThreadingHTTPServer((host, int(os.environ["RAGTRACE_SERVER_PORT"])), Handler)
         server.serve_forever()

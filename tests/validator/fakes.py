@@ -33,7 +33,9 @@ HEALTHY: dict[str, Any] = {
     "sources": 2,
     "query_status": 200,
     "unknown_key": "",
-    "call_out": False,
+    "call_out": "",
+    "call_out_at_start": "",
+    "call_out_at_question": "",
     "generation": "",
     "status": {"documents": 2, "chunks": 5, "index_chunks": 5, "index_in_step": True},
 }
@@ -167,13 +169,19 @@ class Installation:
             [str(self.generation / "venv" / "bin" / "python"), "-m", "ragtrace", "serve"],
             env={
                 **OFFLINE_ENVIRONMENT,
+                "PATH": os.environ["PATH"],
                 "RAGTRACE_HOME": str(self.root),
+                "RAGTRACE_CONFIG": str(self.root / "config" / "ragtrace.yaml"),
                 "RAGTRACE_GENERATION": self.name,
+                "PYTHONPYCACHEPREFIX": str(self.root / "data" / "cache" / "pycache"),
+                "PYTHONNOUSERSITE": "1",
+                "PYTHONUNBUFFERED": "1",
                 "RAGTRACE_SERVER_HOST": "127.0.0.1",
                 "RAGTRACE_SERVER_PORT": str(self.port),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **environment,
             },
+            cwd=self.root / "data",
         )
         try:
             self._wait(process)

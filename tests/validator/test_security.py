@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.validator.fakes import Installation, run, status
-from validator.checks import outbound as outbound_checks
 from validator.checks import security
-from validator.host import outbound, procfs
+from validator.host import procfs
 from validator.model import Status
 
 HARDENED = """[Service]
@@ -227,63 +226,6 @@ def test_a_signer_who_was_replaced_since_warns(installation: Installation, tmp_p
     manifest = installation.generation / "tools" / "MANIFEST.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"starter", b"startes"))
     assert status(security.signature, installation.subject()) is Status.FAIL
-
-
-TRACERS = ["strace", "python audit hook"]
-
-
-@pytest.fixture(params=TRACERS)
-def tracer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test with each tracer."""
-    if request.param == "strace" and shutil.which("strace") is None:
-        pytest.skip("strace is not on this host")
-    if request.param != "strace":
-        monkeypatch.setattr(shutil, "which", lambda name: None)
-    return str(request.param)
-
-
-def test_a_question_that_stays_at_home_passes(running: Installation, tracer: str) -> None:
-    outcome = run(outbound_checks.no_outbound, running.subject())
-    assert outcome.status is Status.PASS, outcome
-    assert outcome.measured.startswith(f"{tracer}: 0 attempts")
-
-
-def test_a_planted_attempt_is_caught(running: Installation, tracer: str) -> None:
-    running.facts(call_out=True)
-    outcome = run(outbound_checks.no_outbound, running.subject())
-    assert outcome.status is Status.FAIL
-    assert "192.0.2.7" in outcome.details.en
-
-
-def test_a_question_that_fails_is_unknown_not_passed(running: Installation, tracer: str) -> None:
-    (running.site / "ragtrace" / "__main__.py").write_text("raise SystemExit(3)\n")
-    assert status(outbound_checks.no_outbound, running.subject()) is Status.UNKNOWN
-
-
-def test_traced_calls_are_told_apart() -> None:
-    lines = [
-        '7 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("10.0.0.2")}, 16) = -1',
-        '7 connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
-        '7 connect(3, {sa_family=AF_UNIX, sun_path="/run/nscd"}, 110) = -1',
-        "7 connect(3, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0), "
-        'inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = -1',
-        '7 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("9.9.9.9")}, 16) = 1',
-        '7 sendto(3, "x", 1, 0, NULL, 0) = 1',
-    ]
-    assert outbound.outbound_calls(lines) == [
-        "connect 10.0.0.2 53",
-        "connect 2001:db8::1 443",
-        "sendto 9.9.9.9 53",
-    ]
-
-
-def test_an_open_connection_to_another_host_is_seen(
-    running: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
-    planted = procfs.Socket("10.0.0.1", 40000, "10.0.0.2", 443, procfs.SYN_SENT, inode)
-    monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])
-    assert outbound.foreign_sockets(running.subject())[2][0].startswith("10.0.0.2 443")
 
 
 def test_kernel_addresses_are_decoded() -> None:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from bundle.offline import OFFLINE_ENVIRONMENT
 from validator import limits
 from validator.subject import Subject
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Finished(NamedTuple):
@@ -38,6 +40,7 @@ def run(
     environment: Optional[Mapping[str, str]] = None,
     owner: Optional[Tuple[int, int]] = None,
     folder: Optional[Path] = None,
+    tied: bool = False,
 ) -> Finished:
     """Run *argv* without a shell; standard input is empty, output is capped.
 
@@ -47,13 +50,14 @@ def run(
         environment: the whole environment; the caller's own when nothing is given.
         owner: user and group to become; only root may ask for it.
         folder: working directory.
+        tied: end the command at once when this process is killed (Linux).
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         options: Dict[str, Any] = {}
         if owner is not None:
             options.update(user=owner[0], group=owner[1], extra_groups=[])
         if sys.platform != "win32":
-            options.update(start_new_session=True, preexec_fn=_own_limits)
+            options.update(start_new_session=True, preexec_fn=_preparation(tied))
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -90,18 +94,33 @@ def _text(stream: IO[bytes]) -> str:
     return stream.read(limits.COMMAND_OUTPUT_BYTES).decode("utf-8", "replace")
 
 
-def _own_limits() -> None:
-    """Give the command its own address space, not the small one of the check, and a cap on what it writes."""
+def _preparation(tied: bool) -> Callable[[], None]:
+    """Return what the command does before it begins: it takes limits of its own, and ties its life to ours.
+
+    Everything is brought in before the fork: the user that the command becomes may not be able to read our modules.
+    """
     if sys.platform == "win32":
-        return
+        return lambda: None
     import resource
 
-    for which, wanted in (
-        (resource.RLIMIT_AS, limits.COMMAND_MEMORY_MB * 1024 * 1024),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(which)[1]
-        resource.setrlimit(which, (wanted if hard < 0 else min(wanted, hard), hard))
+    prctl = None
+    if tied and sys.platform == "linux":
+        import ctypes
+
+        prctl = ctypes.CDLL(None).prctl
+
+    def prepare() -> None:
+        # Its own address space, not the small one of the check; and no core files.
+        for which, wanted in (
+            (resource.RLIMIT_AS, limits.COMMAND_MEMORY_MB * 1024 * 1024),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            hard = resource.getrlimit(which)[1]
+            resource.setrlimit(which, (wanted if hard < 0 else min(wanted, hard), hard))
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+    return prepare
 
 
 def service_environment(subject: Subject) -> Dict[str, str]:
@@ -157,4 +176,5 @@ def run_python(subject: Subject, arguments: Sequence[str], *, timeout_s: float) 
         environment=service_environment(subject),
         owner=data_owner(subject),
         folder=Path("/") if sys.platform != "win32" else None,
+        tied=True,
     )
