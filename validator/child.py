@@ -12,11 +12,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import bundle
 from validator import limits
-from validator.model import Check
 from validator.subject import Subject
 
 Message = Dict[str, Any]
@@ -63,12 +62,39 @@ class Child:
             "checks": list(checks),
             "subject": subject.to_wire(),
         }
+        return cls.speak([sys.executable, "-I", "-B", str(Path(__file__).with_name("worker.py"))], request)
+
+    @classmethod
+    def speak(
+        cls,
+        argv: Sequence[str],
+        request: Dict[str, Any],
+        *,
+        environment: Optional[Mapping[str, str]] = None,
+        owner: Optional[Tuple[int, int]] = None,
+        folder: Optional[str] = None,
+    ) -> Child:
+        """Start *argv* as a child and hand it *request*.
+
+        Args:
+            argv: program and arguments.
+            request: what it reads from its standard input, as one line of JSON.
+            environment: the whole environment; the caller's own when nothing is given.
+            owner: user and group to become; only root may ask for it.
+            folder: working directory.
+        """
+        options: Dict[str, Any] = {}
+        if owner is not None:
+            options.update(user=owner[0], group=owner[1], extra_groups=[])
         process = subprocess.Popen(
-            [sys.executable, "-I", "-B", str(Path(__file__).with_name("worker.py"))],
+            list(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=dict(environment) if environment is not None else None,
+            cwd=folder,
             start_new_session=sys.platform != "win32",
+            **options,
         )
         child = cls(process)
         child._ask(request)
@@ -82,9 +108,10 @@ class Child:
         except OSError:
             self._events.put("exit")
 
-    def result_of(self, item: Check) -> Union[Message, Ended]:
-        """Return the message with the result of *item*, or why there is none."""
+    def result_of(self, identity: str, timeout_s: float) -> Union[Message, Ended]:
+        """Return the message with the result of one check, or why there is none."""
         deadline = time.monotonic() + limits.WORKER_START_S
+        begun = False
         while True:
             try:
                 event = self._events.get(timeout=max(deadline - time.monotonic(), 0.001))
@@ -92,11 +119,13 @@ class Child:
                 return self._ended("timeout")
             if isinstance(event, str):
                 return self._ended(event)
-            if event.get("begin") == item.id:
-                self._last_event = time.monotonic()
-                deadline = self._last_event + item.timeout_s + limits.GRACE_S
-            elif event.get("id") == item.id:
+            if event.get("id") == identity:
                 return event
+            # Once: a child that says it again and again gets no more time for it.
+            if event.get("begin") == identity and not begun:
+                begun = True
+                self._last_event = time.monotonic()
+                deadline = self._last_event + timeout_s + limits.GRACE_S
 
     def _ended(self, reason: str) -> Ended:
         after = time.monotonic() - self._last_event
@@ -130,18 +159,20 @@ class Child:
 
     def _listen(self, stream: Optional[IO[bytes]]) -> None:
         assert stream is not None
-        while True:
+        for _ in range(limits.CHILD_MESSAGES):
             line = stream.readline(limits.RESULT_LINE_BYTES + 1)
             if not line:
                 break
             try:
                 message = json.loads(line) if len(line) <= limits.RESULT_LINE_BYTES else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
                 self._events.put("output")
                 break
             self._events.put(message)
+        else:
+            self._events.put("output")
         self._events.put("exit")
 
     def _drain(self, stream: Optional[IO[bytes]]) -> None:

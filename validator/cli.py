@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
+import os
+import signal
+import stat
 import sys
-import time
+import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from types import FrameType
+from typing import Iterator, List, Optional, Sequence
 
-from bundle.text import Text, choose_language
-from validator import VERSION, console
-from validator.engine import run_checks
-from validator.model import Category, Check, Result
-from validator.registry import load, select
-from validator.report import PASS_EXIT, USAGE_EXIT, Timing, build, exit_code
-from validator.subject import Subject, default_prefix, find_bundle, find_prefix
+from bundle.errors import UsageProblem
+from bundle.text import Text, choose_language, language_argument
+from validator import VERSION, console, history
+from validator.api import Report, make_subject, run
+from validator.report import PASS_EXIT, USAGE_EXIT
+from validator.selection import Wanted, choose, usage
+from validator.subject import Subject
+
+__all__ = ["main", "make_subject", "parser", "peek"]
+
+INTERRUPTED_EXIT = 130
 
 EPILOG = Text(
     "종료 코드: 0 통과 · 3 실패 · 4 경고만 있음 · 5 실행하지 못한 검사 있음 · 2 사용법 오류",
@@ -48,7 +56,7 @@ def parser(lang: str) -> argparse.ArgumentParser:
         "--output", metavar="FILE", help=text("보고서 파일 (기본 형식 json)", "report file (json by default)")
     )
     made.add_argument(
-        "--format", choices=("console", "json", "junit"), help=text("보고서 형식", "report format")
+        "--format", choices=("console", "json", "html", "junit"), help=text("보고서 형식", "report format")
     )
     made.add_argument(
         "--category",
@@ -61,6 +69,32 @@ def parser(lang: str) -> argparse.ArgumentParser:
         action="append",
         metavar="ID",
         help=text("이 검사만 (반복 가능)", "only this check (repeatable)"),
+    )
+    made.add_argument(
+        "--skip",
+        action="append",
+        metavar="ID",
+        help=text("이 검사는 빼고 (반복 가능)", "leave this check out (repeatable)"),
+    )
+    made.add_argument(
+        "--plugins",
+        action="append",
+        metavar="DIR",
+        help=text(
+            "이 폴더의 플러그인도 (반복 가능; <prefix>/config/checks는 늘 포함)",
+            "plugins of this folder too (repeatable; <prefix>/config/checks always counts)",
+        ),
+    )
+    made.add_argument(
+        "--no-plugins", action="store_true", help=text("플러그인 없이", "leave all plugins out")
+    )
+    made.add_argument(
+        "--waivers",
+        metavar="FILE",
+        help=text(
+            "승인된 예외 (기본값: <prefix>/config/waivers.json)",
+            "accepted findings (default: <prefix>/config/waivers.json)",
+        ),
     )
     made.add_argument("--list", action="store_true", help=text("검사 목록", "list the checks and exit"))
     made.add_argument(
@@ -82,132 +116,165 @@ def parser(lang: str) -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None, home: Optional[Path] = None) -> int:
     """Run the validator; *home* is the folder of the entry script, used to find the bundle around it."""
     words = list(sys.argv[1:] if argv is None else argv)
-    lang = choose_language(peek(words, "--lang"))
+    lang = choose_language(language_argument(words))
     arguments = parser(lang).parse_args(words)
-    out = console.standard(lang)
-    checks = load()
-    problem = _usage_problem(arguments, checks)
-    if problem is not None:
-        console.errors(lang).line(f"enterprise_validator.py: {problem.to(lang)}")
-        return USAGE_EXIT
-    chosen = select(checks, arguments.category, arguments.only)
-    if arguments.list:
-        for item in chosen:
-            out.line(f"{item.id:<9} {item.category.value:<12} {item.severity.value:<9} {item.title.to(lang)}")
-        return PASS_EXIT
     try:
-        return _validate(arguments, chosen, lang, out, home)
-    except KeyboardInterrupt:
-        return 130
-
-
-def _validate(
-    arguments: argparse.Namespace,
-    checks: Sequence[Check],
-    lang: str,
-    out: console.Console,
-    home: Optional[Path],
-) -> int:
-    subject = make_subject(arguments.prefix, arguments.bundle, arguments.service_name, home)
-    started, tick = time.time(), time.monotonic()
-    results = run_checks(checks, subject)
-    timing = Timing(started, time.monotonic() - tick)
-    report = build(results, subject, lang, timing, strict=arguments.strict)
-    if not _write(arguments, results, report, lang, out):
+        with _ended_by_signals():
+            code = _main(arguments, lang, home)
+            sys.stdout.flush()
+            return code
+    except UsageProblem as error:
+        _complain(error, lang)
         return USAGE_EXIT
-    if arguments.output or arguments.format in (None, "console"):
-        out.results(results, subject, quiet=arguments.quiet)
-        out.verdict(report)
-    return exit_code(results, strict=arguments.strict)
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT
+    except OSError as error:
+        return _output_is_gone(error, lang)
 
 
-def make_subject(
-    prefix: Optional[str],
-    bundle: Optional[str],
-    service_name: Optional[str] = None,
-    home: Optional[Path] = None,
-) -> Subject:
-    """Return what is to be validated; folders that nobody named are found."""
-    found = (find_prefix(home) if home else None) or default_prefix()
-    root = Path(prefix).expanduser().absolute() if prefix else found
-    carried = Path(bundle).expanduser().absolute() if bundle else (find_bundle(home) if home else None)
-    return Subject(root, carried, service_name or "")
+def _main(arguments: argparse.Namespace, lang: str, home: Optional[Path]) -> int:
+    target = _target(arguments.output)
+    subject = make_subject(arguments.prefix, arguments.bundle, arguments.service_name, home)
+    wanted = _wanted(arguments)
+    out = console.standard(lang)
+    if arguments.list:
+        _list(subject, wanted, lang, out)
+        return PASS_EXIT
+    report = run(subject, wanted, lang, waivers=arguments.waivers, strict=arguments.strict)
+    history.append(subject, report.results)
+    return _deliver(report, arguments, target, out)
 
 
-def _usage_problem(arguments: argparse.Namespace, checks: Sequence[Check]) -> Optional[Text]:
-    names = [category.value for category in Category]
-    known = {name.lower() for name in names}
-    for name in arguments.category or ():
-        if name.lower() not in known:
-            listed = ", ".join(names)
-            return Text(f"모르는 범주 {name!r}: {listed}", f"unknown category {name!r}: {listed}")
-    ids = {item.id for item in checks}
-    for name in arguments.only or ():
-        if name.upper() not in ids:
-            return Text(f"모르는 검사 {name!r} (--list 참고)", f"unknown check {name!r} (see --list)")
-    if arguments.bundle and not Path(arguments.bundle).expanduser().is_dir():
-        return Text(f"번들 폴더가 없습니다: {arguments.bundle}", f"no such bundle folder: {arguments.bundle}")
-    if arguments.output and not Path(arguments.output).expanduser().absolute().parent.is_dir():
-        return Text(f"폴더가 없습니다: {arguments.output}", f"no such folder: {arguments.output}")
-    return None
+def _wanted(arguments: argparse.Namespace) -> Wanted:
+    folders = tuple(Path(folder).expanduser().absolute() for folder in arguments.plugins or ())
+    return Wanted(
+        tuple(arguments.category or ()),
+        tuple(arguments.only or ()),
+        tuple(arguments.skip or ()),
+        not arguments.no_plugins,
+        folders,
+    )
 
 
-def _write(
-    arguments: argparse.Namespace,
-    results: Sequence[Result],
-    report: Dict[str, Any],
-    lang: str,
-    out: console.Console,
-) -> bool:
-    form = arguments.format or ("json" if arguments.output else "console")
-    if form == "console":
-        if not arguments.output:
-            return True
-        text = _as_console_text(arguments, results, report, lang)
-    elif form == "json":
-        text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-    else:
-        from validator import junit
+def _list(subject: Subject, wanted: Wanted, lang: str, out: console.Console) -> None:
+    for item in choose(subject, wanted).checks:
+        row = f"{item.id:<9} {item.category.value:<12} {item.severity.value:<9} {item.title.to(lang)}"
+        if item.settled is not None:
+            row += f": {item.settled.details.to(lang)}"
+        elif item.plugin is not None:
+            row += f"  [{item.plugin.name}]"
+        out.line(row)
 
-        text = junit.render(results, lang)
-    if not arguments.output:
+
+def _target(named: Optional[str]) -> Optional[Path]:
+    """Return where the report goes, refused before anything runs when it cannot be written there."""
+    if named is None:
+        return None
+    try:
+        path = Path(os.path.realpath(Path(named).expanduser()))
+        found = stat.S_IFMT(path.stat().st_mode) if path.exists() else 0
+    except (OSError, RuntimeError, ValueError) as error:
+        raise usage(Text("--output: 쓸 수 없는 경로입니다", "--output: not a usable path")) from error
+    if not path.parent.is_dir():
+        raise usage(Text(f"폴더가 없습니다: {path.parent}", f"no such folder: {path.parent}"))
+    if found == stat.S_IFDIR:
+        raise usage(Text(f"보고서 파일이 아니라 폴더입니다: {path}", f"a folder, not a file: {path}"))
+    if not os.access(path if found not in (0, stat.S_IFREG) else path.parent, os.W_OK):
+        raise usage(Text(f"보고서를 쓸 수 없습니다: {path}", f"the report cannot be written: {path}"))
+    return path
+
+
+def _deliver(
+    report: Report, arguments: argparse.Namespace, target: Optional[Path], out: console.Console
+) -> int:
+    """Give the report away; one that cannot be saved is at least shown."""
+    form = arguments.format or ("json" if target else "console")
+    text = _rendered(report, form, arguments.quiet)
+    if target is None:
         out.document(text)
-        return True
-    return _save(Path(arguments.output).expanduser(), text, lang)
+        return report.exit_code
+    problem: Optional[OSError] = None
+    try:
+        _save(target, text)
+    except OSError as error:
+        problem = error
+    out.report(report, quiet=arguments.quiet)
+    if problem is None:
+        return report.exit_code
+    said = problem.strerror or str(problem)
+    console.errors(report.lang).line(
+        "enterprise_validator.py: "
+        + Text("보고서를 쓸 수 없습니다", "the report cannot be written").to(report.lang)
+        + f": {target}: {said}"
+    )
+    return USAGE_EXIT
 
 
-def _as_console_text(
-    arguments: argparse.Namespace, results: Sequence[Result], report: Dict[str, Any], lang: str
-) -> str:
+def _rendered(report: Report, form: str, quiet: bool) -> str:
+    if form == "json":
+        return report.to_json()
+    if form == "html":
+        return report.to_html()
+    if form == "junit":
+        return report.to_junit()
     import io
 
     buffer = io.StringIO()
-    page = console.Console(buffer, lang)
-    subject = Subject(Path(report["prefix"]), Path(report["bundle"]) if report["bundle"] else None)
-    page.results(results, subject, quiet=arguments.quiet)
-    page.verdict(report)
+    console.Console(buffer, report.lang).report(report, quiet=quiet)
     return buffer.getvalue()
 
 
-def _save(path: Path, text: str, lang: str) -> bool:
+def _save(path: Path, text: str) -> None:
+    """Replace the report file in one step; a device or a pipe is written to, never replaced."""
     from bundle.atomic import write_atomic
 
+    data = text.encode("utf-8", "backslashreplace")
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as stream:
+            stream.write(data)
+    else:
+        write_atomic(path, data)
+
+
+def _complain(error: UsageProblem, lang: str) -> None:
+    first, *rest = error.render(lang).splitlines()
+    page = console.errors(lang)
+    page.line(f"enterprise_validator.py: {first}")
+    for line in rest:
+        page.line(line)
+
+
+def _output_is_gone(error: OSError, lang: str) -> int:
+    """Say that nobody could be told the result: the reader of a pipe left, or the disk of a file is full."""
+    # What is still buffered must not fail once more when the interpreter ends.
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    what = Text("결과를 출력할 수 없습니다", "the result cannot be written")
+    console.errors(lang).line(f"enterprise_validator.py: {what.to(lang)}: {error.strerror or error}")
+    return USAGE_EXIT
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turn a request to end into an orderly end, so that no child is left behind."""
+
+    def leave(number: int, frame: Optional[FrameType]) -> None:
+        raise SystemExit(128 + number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {name: signal.signal(getattr(signal, name), leave) for name in names}
     try:
-        write_atomic(path, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        what = Text("보고서를 쓸 수 없습니다", "the report cannot be written")
-        console.errors(lang).line(
-            f"enterprise_validator.py: {what.to(lang)}: {path}: {error.strerror or error}"
-        )
-        return False
-    return True
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def peek(words: List[str], option: str) -> Optional[str]:
-    """Return an option's value before the parser exists, so that its help can be in that language."""
-    for at, word in enumerate(words):
-        if word == option and at + 1 < len(words):
-            return words[at + 1]
-        if word.startswith(option + "="):
-            return word.partition("=")[2]
-    return None
+    """Return an option's value before the parser exists; ``bundle.text.language_argument`` takes its place."""
+    return language_argument(words) if option == "--lang" else None

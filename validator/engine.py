@@ -6,17 +6,26 @@ child is killed, and the checks after it continue in a fresh one.
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import subprocess
 import threading
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from bundle.text import Text
-from validator import limits
+from validator import conditions, limits
 from validator.child import Child, Ended, Message
 from validator.model import Category, Check, Outcome, Result, Status
 from validator.registry import MODULES
 from validator.subject import Subject
 
+if TYPE_CHECKING:
+    from validator.plugins.protocol import Cleaner
+    from validator.plugins.source import Source
+
+# What starting a child may raise: no such interpreter, no memory, no right to become a user, a NUL in a setting.
+START_PROBLEMS = (OSError, ValueError, subprocess.SubprocessError)
 OnResult = Callable[[Result], None]
 
 
@@ -35,15 +44,35 @@ def run_checks(
     together, alone = batches(runnable)
     lanes: List[List[List[Check]]] = [together[start::parallel] for start in range(parallel)]
     threads = [threading.Thread(target=run.lane, args=(lane,), daemon=True) for lane in lanes if lane]
+    with _scratch(subject):
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            run.lane(alone)
+        finally:
+            run.stop()
+    return tuple(run.results.get(item.id) or Result(item, _NOTHING) for item in checks)
+
+
+@contextlib.contextmanager
+def _scratch(subject: Subject) -> Iterator[None]:
+    """Give the run a private folder; where none can be made, checks do without."""
+    import shutil
+    import tempfile
+
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        run.lane(alone)
+        subject.scratch = Path(tempfile.mkdtemp(prefix="ragtrace-validator-"))
+    except OSError:
+        subject.scratch = None
+    made = subject.scratch
+    try:
+        yield
     finally:
-        run.stop()
-    return tuple(run.results[item.id] for item in checks)
+        subject.scratch = None
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def batches(checks: Sequence[Check]) -> Tuple[List[List[Check]], List[List[Check]]]:
@@ -51,12 +80,18 @@ def batches(checks: Sequence[Check]) -> Tuple[List[List[Check]], List[List[Check
     together: List[List[Check]] = []
     alone: List[List[Check]] = []
     for category in Category:
-        mine = [item for item in checks if item.category is category]
+        mine = [item for item in checks if item.category is category and item.plugin is None]
         target = alone if category is Category.PERFORMANCE else together
         shared = [item for item in mine if not item.own_process]
         target.extend([[item] for item in mine if item.own_process])
         if shared:
             target.append(shared)
+    # A plugin has a child of its own: it can lie about, or break, nothing but its own checks.
+    plugins: Dict[Source, List[Check]] = {}
+    for item in checks:
+        if item.plugin is not None:
+            plugins.setdefault(item.plugin, []).append(item)
+    together.extend(plugins.values())
     together.sort(key=lambda group: -sum(item.timeout_s for item in group))
     return together, alone
 
@@ -90,14 +125,11 @@ class _Run:
                 self._on_result(result)
 
     def admit(self, item: Check) -> bool:
-        """Record a skip for a check that is not made for this platform; tell whether it should run."""
-        if sys.platform in item.platforms:
-            return True
-        why = Text(
-            f"이 플랫폼({sys.platform})의 검사가 아닙니다", f"not a check for this platform ({sys.platform})"
-        )
-        self.record(Result(item, Outcome(Status.SKIP, why)))
-        return False
+        """Record what is known without running the check; tell whether it should run."""
+        known = item.settled or conditions.unmet(item, self.subject)
+        if known is not None:
+            self.record(Result(item, known))
+        return known is None
 
     def lane(self, groups: Sequence[Sequence[Check]]) -> None:
         """Run groups one after the other."""
@@ -105,9 +137,9 @@ class _Run:
             self.group(list(group))
 
     def stop(self) -> None:
-        """End every child that is still running; only an interrupted run has any."""
-        self._stopped = True
+        """End every child that is still running, and let none start any more; only an interrupted run has any."""
         with self._lock:
+            self._stopped = True
             left = list(self._children)
         for child in left:
             child.close()
@@ -120,16 +152,19 @@ class _Run:
 
     def _one_child(self, waiting: List[Check]) -> int:
         """Run *waiting* in one child; return how many got their result, the one that broke it included."""
-        child = Child.start(
-            [item.id for item in waiting], self.subject, self.modules_for(waiting), self.paths
-        )
-        with self._lock:
-            self._children.add(child)
+        try:
+            child = self._start(waiting)
+        except START_PROBLEMS as error:
+            for item in waiting:
+                self.record(Result(item, self._cleaned(item, _not_started(error))))
+            return len(waiting)
+        if child is None:
+            return len(waiting)
         try:
             for count, item in enumerate(waiting, start=1):
-                answer = child.result_of(item)
+                answer = child.result_of(item.id, item.timeout_s)
                 if isinstance(answer, Ended):
-                    self.record(Result(item, _broken(item, answer), answer.after_s))
+                    self.record(Result(item, self._cleaned(item, _broken(item, answer)), answer.after_s))
                     return count
                 self.record(self._read(item, answer))
         finally:
@@ -138,8 +173,34 @@ class _Run:
                 self._children.discard(child)
         return len(waiting)
 
-    @staticmethod
-    def _read(item: Check, answer: Message) -> Result:
+    def _start(self, waiting: Sequence[Check]) -> Optional[Child]:
+        """Start a child under the lock: a run that is being stopped gets no new one."""
+        ids, plugin = [item.id for item in waiting], waiting[0].plugin
+        with self._lock:
+            if self._stopped:
+                return None
+            if plugin is None:
+                child = Child.start(ids, self.subject, self.modules_for(waiting), self.paths)
+            else:
+                child = plugin.start(self.subject, ids)
+            self._children.add(child)
+        return child
+
+    @cached_property
+    def _cleaner(self) -> Cleaner:
+        from validator.plugins.protocol import Cleaner
+
+        return Cleaner.of(self.subject)
+
+    def _cleaned(self, item: Check, outcome: Outcome) -> Outcome:
+        """Return an outcome with what a plugin said in it made harmless."""
+        return outcome if item.plugin is None else self._cleaner.outcome(outcome)
+
+    def _read(self, item: Check, answer: Message) -> Result:
+        if item.plugin is not None:
+            from validator.plugins.protocol import read_outcome
+
+            return Result(item, read_outcome(answer, self._cleaner), _seconds(answer.get("duration_s")))
         try:
             return Result(item, Outcome.from_wire(answer["outcome"]), float(answer["duration_s"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -150,6 +211,25 @@ class _Run:
         """Return the modules a child needs: those that define the checks, in registry order."""
         mine = {item.function.__module__ for item in checks}
         return tuple(name for name in self.modules if name in mine)
+
+
+# Never seen, and still not left to chance: a check without a result must not look like one that passed.
+_NOTHING = Outcome(Status.ERROR, Text("검사 결과가 없습니다", "the check gave no result"))
+
+
+def _seconds(value: object) -> float:
+    """Return a duration that a plugin's child named; what cannot be one is 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 86400:
+        return 0.0
+    return round(float(value), 4)
+
+
+def _not_started(error: Exception) -> Outcome:
+    said = str(error)[:300]
+    return Outcome(
+        Status.ERROR,
+        Text(f"검사 프로세스를 시작할 수 없습니다: {said}", f"the check's process cannot be started: {said}"),
+    )
 
 
 def _broken(item: Check, ended: Ended) -> Outcome:

@@ -23,7 +23,7 @@ def render(results: Sequence[Result], lang: str) -> str:
 
 
 def _suite(name: str, results: Sequence[Result], lang: str) -> str:
-    tags = [_TAGS.get(result.status, "") for result in results]
+    tags = [_tag(result) for result in results]
     head = (
         f'  <testsuite name={quoteattr(name)} tests="{len(results)}" failures="{tags.count("failure")}"'
         f' errors="{tags.count("error")}" skipped="{tags.count("skipped")}"'
@@ -39,12 +39,25 @@ def _case(result: Result, lang: str) -> str:
     head = f'    <testcase classname={owner} name={name} time="{result.duration_s:.3f}">'
     details = _clean(outcome.details.to(lang))
     evidence = _clean(f"measured: {outcome.measured}\nexpected: {outcome.expected}")
-    tag = _TAGS.get(result.status)
-    if tag is not None:
+    tag = _tag(result)
+    if check.plugin is not None:
+        head += (
+            f'<properties><property name="plugin" value={quoteattr(_clean(check.plugin.name))}/></properties>'
+        )
+    if result.waiver is not None:
+        until = f"waived until {result.waiver.expires}: {result.waiver.reason}"
+        evidence = f"{result.status.value}: {details}\n{evidence}"
+        details = _clean(until)
+    if tag:
         body = f"<{tag} message={quoteattr(details)}>{escape(evidence)}</{tag}>"
     else:
         body = f"<system-out>{escape(f'{result.status.value}: {details}; {evidence}')}</system-out>"
     return f"{head}{body}</testcase>\n"
+
+
+def _tag(result: Result) -> str:
+    """Return the element that says how a case ended; none for one that passed. A waived finding is left out."""
+    return "skipped" if result.waiver is not None else _TAGS.get(result.status, "")
 
 
 def _clean(text: str) -> str:

@@ -27,3 +27,20 @@ REPORT_BYTES = 8 * 1024 * 1024
 REPORT_RESULTS = 2000
 # Names listed in one finding; the number of all of them is always given.
 NAMES_LISTED = 8
+# A child that sends more lines than this says nothing any more.
+CHILD_MESSAGES = 4096
+# A single-file plugin is a page or two of code.
+PLUGIN_FILE_BYTES = 256 * 1024
+# Plugins in one folder or environment, and checks in one plugin.
+PLUGINS = 50
+PLUGIN_CHECKS = 50
+# Time a plugin has to be imported and to name its checks (the service's packages on a slow disk).
+PLUGIN_LISTING_S = 20.0
+# Longest time limit a plugin may ask for one check.
+PLUGIN_TIMEOUT_S = 60.0
+# Characters kept of a plugin's titles and other texts.
+PLUGIN_TITLE = 120
+PLUGIN_TEXT = 500
+# Accepted findings in one file, and the length of a reason.
+WAIVERS = 200
+WAIVER_REASON = 300

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from bundle.text import Text
 from validator import limits
 
 if TYPE_CHECKING:
+    from validator.plugins.source import Source
     from validator.subject import Subject
+    from validator.waivers import Waiver
+
+ID = re.compile(r"[A-Z]{2,5}-[0-9]{3}\Z")
+# What the validator calls a plugin that gave no check.
+PLUGIN_LOADING = "PLUG"
+OWN_PREFIXES = ("SYS", "TOOL", "PKG", "RAG", "PERF", "SEC")
+
+
+def is_reserved(identity: str) -> bool:
+    """Tell whether an id belongs to the validator itself, so that no plugin may use it."""
+    return identity.partition("-")[0] in (*OWN_PREFIXES, PLUGIN_LOADING)
 
 
 class Status(str, Enum):
@@ -49,7 +62,8 @@ class Outcome:
     """What one check found.
 
     ``remedy`` names an entry of ``validator.remedies``: a check proposes from a fixed list and never writes a
-    command of its own. ``not_installed`` marks a skip that only says that there is nothing to look at yet.
+    command of its own. ``not_installed`` marks a skip that only says that there is nothing to look at yet. ``figures`` are what was measured, by the keys of
+    ``bundle.expectations``, for the host's history.
     """
 
     status: Status
@@ -59,6 +73,7 @@ class Outcome:
     cause: Optional[Text] = None
     remedy: str = ""
     not_installed: bool = False
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     def to_wire(self) -> Dict[str, Any]:
         """Return plain data for the pipe between child and parent."""
@@ -70,6 +85,7 @@ class Outcome:
             "cause": list(self.cause) if self.cause else None,
             "remedy": self.remedy,
             "not_installed": self.not_installed,
+            "figures": dict(self.figures),
         }
 
     @classmethod
@@ -84,6 +100,7 @@ class Outcome:
             _text(cause) if cause else None,
             str(data["remedy"]),
             bool(data["not_installed"]),
+            {str(key): float(value) for key, value in dict(data.get("figures", {})).items()},
         )
 
 
@@ -109,7 +126,11 @@ def unknown(reason: Text, *, measured: str = "", expected: str = "", remedy: str
 
 @dataclass(frozen=True)
 class Check:
-    """One registered check: stable identity, limits and the function that looks."""
+    """One registered check: stable identity, limits and the function that looks.
+
+    ``plugin`` says where a check that is not ours comes from; ``settled`` is what is known about it already,
+    without running anything (a plugin that could not be loaded).
+    """
 
     id: str
     category: Category
@@ -122,10 +143,14 @@ class Check:
     needs_installation: bool = False
     needs_service: bool = False
     own_process: bool = False
+    plugin: Optional[Source] = None
+    settled: Optional[Outcome] = None
 
     @property
     def anchor(self) -> str:
         """Return where the documentation explains this check."""
+        if self.plugin is not None:
+            return "docs/how-to/validator-plugins.md"
         return "docs/reference/checks.md#" + self.id.lower()
 
 
@@ -137,11 +162,22 @@ class Result:
     outcome: Outcome
     duration_s: float = 0.0
     notes: Tuple[str, ...] = field(default=())
+    waiver: Optional[Waiver] = None
 
     @property
     def status(self) -> Status:
         """Return the raw status."""
         return self.outcome.status
+
+    @property
+    def counted(self) -> Status:
+        """Return the status that verdict and exit code count: a waived finding counts as passed."""
+        return self.status if self.waiver is None else Status.PASS
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether somebody has to look at this result."""
+        return self.counted not in (Status.PASS, Status.SKIP)
 
 
 def check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8400
 GENERATION_NAME = re.compile(r"^[0-9]{6,12}-[0-9a-f]{12}(-r[1-9][0-9]{0,3})?$")
 
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 _UNIT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}$")
 
 
@@ -50,6 +52,16 @@ def find_prefix(start: Path) -> Optional[Path]:
     if start.parent.name == "tools" and GENERATION_NAME.match(generation.name):
         return generation.parent.parent
     return None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def read_limited(path: Path, limit: int = limits.STATE_FILE_BYTES) -> bytes:
@@ -132,6 +144,8 @@ class Subject:
         self.prefix = prefix
         self.bundle = bundle
         self._service_name = service_name
+        # A private folder of one run, for what a check makes once and others use again; nothing outside a run.
+        self.scratch: Optional[Path] = None
         self.remembered: Dict[str, Any] = {}
 
     def to_wire(self) -> Dict[str, Any]:
@@ -140,18 +154,25 @@ class Subject:
             "prefix": str(self.prefix),
             "bundle": str(self.bundle) if self.bundle else None,
             "service_name": self._service_name,
+            "scratch": str(self.scratch) if self.scratch else None,
         }
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Subject:
         """Rebuild a subject in a child."""
-        bundle = data["bundle"]
-        return cls(Path(data["prefix"]), Path(bundle) if bundle else None, data["service_name"])
+        bundle, scratch = data["bundle"], data.get("scratch")
+        made = cls(Path(data["prefix"]), Path(bundle) if bundle else None, data["service_name"])
+        made.scratch = Path(scratch) if scratch else None
+        return made
 
     @cached_property
     def anything_installed(self) -> bool:
-        """Tell whether there is an installation, be it a damaged or half-finished one."""
-        return any(os.path.lexists(self.prefix / name) for name in ("current.json", "generations"))
+        """Tell whether there is an installation, be it a damaged or half-finished one.
+
+        Raises:
+            PermissionError: this user may not look, which is not the same as nothing there.
+        """
+        return any(_is_there(self.prefix / name) for name in ("current.json", "generations"))
 
     @cached_property
     def pointer(self) -> Optional[Dict[str, Any]]:
@@ -167,7 +188,21 @@ class Subject:
         if self.pointer is None:
             return None
         folder = self.prefix / "generations" / str(self.pointer["generation"])
-        return folder if folder.is_dir() else None
+        try:
+            return folder if folder.is_dir() else None
+        except PermissionError:
+            # It is named and cannot be seen: whoever looks into it says so, instead of calling it absent.
+            return folder
+
+    @cached_property
+    def trusted_owners(self) -> Tuple[int, ...]:
+        """Return the users whose files may steer a run: root, the installation's owner and the caller."""
+        if sys.platform == "win32":
+            return ()
+        owners = {0, os.geteuid()}
+        with contextlib.suppress(OSError):
+            owners.add(os.stat(self.prefix).st_uid)
+        return tuple(sorted(owners))
 
     @property
     def manifest_path(self) -> Optional[Path]:
@@ -235,7 +270,7 @@ class Subject:
             spec.module if spec else base.module,
             tuple(spec.arguments) if spec else base.arguments,
             self.settings.get("RAGTRACE_SERVER_HOST") or noted_host or (spec.host if spec else base.host),
-            int(port) if port.isdigit() else (spec.port if spec else base.port),
+            int(port) if _PORT.match(port) else (spec.port if spec else base.port),
             spec.health_path if spec else base.health_path,
         )
 

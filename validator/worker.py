@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, TextIO
 
 if TYPE_CHECKING:
-    from validator.model import Check, Outcome
+    from validator.model import Check
     from validator.subject import Subject
 
 
@@ -41,18 +41,19 @@ def main() -> int:
 def run_check(item: Check, subject: Subject) -> Dict[str, Any]:
     """Return the wire form of what *item* finds; a check that raises becomes an ``error``."""
     from bundle.text import Text
+    from validator.conditions import not_permitted, unmet
     from validator.model import Outcome, Status
 
-    if item.needs_installation and subject.generation is None:
-        return _nothing_to_look_at(subject).to_wire()
+    known = unmet(item, subject)
+    if known is not None:
+        return known.to_wire()
     if item.needs_service and subject.manifest is not None and subject.manifest.service is None:
         what = Text("이 번들에는 서비스가 없습니다", "this bundle carries no service")
         return Outcome(Status.SKIP, what).to_wire()
     try:
         return item.function(subject).to_wire()
     except PermissionError as error:
-        what = Text(f"볼 권한이 없습니다: {error.filename}", f"not permitted to see: {error.filename}")
-        return Outcome(Status.UNKNOWN, what, measured=error.strerror or "").to_wire()
+        return not_permitted(error).to_wire()
     except MemoryError:
         what = Text("검사가 메모리 한도를 넘었습니다", "the check went over its memory limit")
         return Outcome(Status.ERROR, what, expected=f"<= {item.memory_mb} MiB").to_wire()
@@ -63,20 +64,6 @@ def run_check(item: Check, subject: Subject) -> Dict[str, Any]:
             f"the check itself failed: {name}: {str(error)[:300]}",
         )
         return Outcome(Status.ERROR, what).to_wire()
-
-
-def _nothing_to_look_at(subject: Subject) -> Outcome:
-    from bundle.text import Text
-    from validator.model import Outcome, Status
-
-    if subject.anything_installed:
-        why = Text(
-            f"{subject.prefix}에 활성 세대가 없습니다 (RAG-001 참고)",
-            f"there is no active generation at {subject.prefix} (see RAG-001)",
-        )
-    else:
-        why = Text(f"{subject.prefix}에 설치된 것이 없습니다", f"nothing installed at {subject.prefix}")
-    return Outcome(Status.SKIP, why, not_installed=True)
 
 
 def _claim_channel() -> TextIO:
