@@ -18,6 +18,10 @@ from validator.subject import Subject, Unreadable, read_pointer
 RAGTRACE = Category.RAGTRACE
 QUESTION = "이 문서들은 무엇에 관한 내용입니까?"
 NOT_RUNNING = Text("서비스가 응답하지 않습니다 (RAG-004 참고)", "the service does not answer (see RAG-004)")
+# Right after a boot or a restart the service loads what it needs. That is no finding yet: it is waited for, this long.
+START_S = 20.0
+YOUNG_S = 60.0
+LOADING = ("waiting", "loading")
 
 
 @check(
@@ -106,16 +110,45 @@ def configuration(subject: Subject) -> Outcome:
     return Outcome(Status.FAIL, what, f"exit {done.code}", "exit 0", why, "see-configuration")
 
 
+def started(subject: Subject, path: str) -> http.Reply:
+    """Ask for *path* until the service has either started or said why not, at most `START_S` for all checks."""
+    if "starting until" not in subject.remembered:
+        subject.remembered["starting until"] = time.monotonic() + START_S
+    while True:
+        reply = http.ask(subject, "GET", path)
+        if not _starting(subject, reply) or time.monotonic() > subject.remembered["starting until"]:
+            return reply
+        time.sleep(0.2)
+
+
+def _starting(subject: Subject, reply: http.Reply) -> bool:
+    """Tell whether parts are still being loaded, or a young process does not listen yet."""
+    if reply.status == 0:
+        ages = [procfs.age_s(process.pid) for process in procfs.service_processes(subject)]
+        return any(age is not None and age < YOUNG_S for age in ages)
+    details = [part.get("detail") for part in _parts(reply.body) if part.get("ready") is not True]
+    return reply.status == 503 and bool(details) and all(detail in LOADING for detail in details)
+
+
+def _parts(body: Dict[str, Any]) -> List[Dict[str, Any]]:
+    parts = body.get("parts")
+    return [part for part in parts.values() if isinstance(part, dict)] if isinstance(parts, dict) else []
+
+
 @check(
     "RAG-004",
     RAGTRACE,
     Text("서비스 실행", "Service running"),
     severity=Severity.CRITICAL,
+    timeout_s=START_S + 10,
     needs_service=True,
 )
 def running(subject: Subject) -> Outcome:
-    """The service answers its health address, and it is the active generation that answers."""
-    reply = http.ask(subject, "GET", subject.service.health_path)
+    """The service answers its health address, and it is the active generation that answers.
+
+    A service that answers but is not ready is running: what it lacks is RAG-005's to say.
+    """
+    reply = started(subject, subject.service.health_path)
     place = f"http://{subject.service.host}:{subject.service.port}{subject.service.health_path}"
     wanted = subject.generation.name if subject.generation else ""
     if reply.status == 0 and subject.settings_hidden:
@@ -124,7 +157,7 @@ def running(subject: Subject) -> Outcome:
             "its address is in config/.env, which cannot be read",
         )
         return unknown(what, measured=reply.problem, expected=place)
-    if reply.status != 200:
+    if reply.status != 200 and not (reply.status == 503 and _parts(reply.body)):
         what = Text("서비스가 응답하지 않습니다", "the service does not answer")
         why = Text(
             "멈췄거나, 시작하지 못했거나, 다른 주소에 있습니다",
@@ -150,11 +183,12 @@ def running(subject: Subject) -> Outcome:
     RAGTRACE,
     Text("부분별 준비 상태", "Readiness by part"),
     severity=Severity.HIGH,
+    timeout_s=START_S + 10,
     needs_service=True,
 )
 def ready(subject: Subject) -> Outcome:
     """Every part that ``/readyz`` names is ready."""
-    reply = http.ask(subject, "GET", "/readyz")
+    reply = started(subject, "/readyz")
     if reply.status == 0:
         return skipped(NOT_RUNNING)
     parts = reply.body.get("parts")

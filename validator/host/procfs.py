@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from pathlib import Path
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -137,3 +138,15 @@ def parent(pid: int, proc: Path = PROC) -> int:
     except OSError:
         return 0
     return int(text.rpartition(")")[2].split()[1])
+
+
+def age_s(pid: int, proc: Path = PROC) -> Optional[float]:
+    """Return for how many seconds a process has run, or nothing when it is gone or the clock cannot be read."""
+    try:
+        text = (proc / str(pid) / "stat").read_text("ascii", "replace")
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        ticks = os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return None
+    # proc(5): the 22nd field; the second one, in brackets, may hold anything.
+    return now - int(text.rpartition(")")[2].split()[19]) / ticks
