@@ -35,7 +35,7 @@ class HostKind:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a kernel lock, so that two runs do not fetch the same template at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -47,7 +47,7 @@ def template(kind: HostKind) -> Path:
     """Return the cached root of `kind`, fetching it when it is not there (about a minute)."""
     home = cache_home() / "roots"
     ready = home / kind.key
-    with _locked(home / f"{kind.key}.lock"):
+    with locked(home / f"{kind.key}.lock"):
         if ready.is_dir():
             return ready
         building = home / f"{kind.key}.building"
@@ -132,18 +132,18 @@ def run_directory() -> Iterator[Path]:
     parent = cache_home() / "runs"
     parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        with _locked(cache_home() / "runs.lock"):
+        with locked(cache_home() / "runs.lock"):
             for stale in sorted(parent.iterdir()):
                 _remove_if_abandoned(stale)
             folder = parent / f"run-{secrets.token_hex(4)}"  # also a machine name: letters and digits only
             folder.mkdir(mode=0o700)
-            held.enter_context(_locked(folder / "lock"))
+            held.enter_context(locked(folder / "lock"))
         try:
             yield folder
         finally:
             if os.environ.get("RAGTRACE_KEEP_RUN") != "1":
                 # Another run must not take a folder that is just going away for one that was abandoned.
-                with _locked(cache_home() / "runs.lock"):
+                with locked(cache_home() / "runs.lock"):
                     remove_tree(folder)
 
 

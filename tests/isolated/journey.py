@@ -111,9 +111,16 @@ class Journey:
         return self.story.step(Text(korean, english))
 
     def build(
-        self, name: str, version: str | None = None, change: Callable[[Path], None] | None = None
+        self,
+        name: str,
+        version: str | None = None,
+        change: Callable[[Path], None] | None = None,
+        words: Sequence[str] = (),
     ) -> Bundle:
-        """Run the real builder: on the project as it is, or on a copy with another version and one change."""
+        """Run the real builder: on the project as it is, or on a copy with another version and one change.
+
+        `words` are what else is said on its command line.
+        """
         argv = [str(Path(sys.executable).resolve()), "create_enterprise_offline.py", "build"]
         if version is not None:
             project = copy_project(self.folder / f"project-{name}", version)
@@ -122,7 +129,7 @@ class Journey:
             # A copy is outside version control: its sources' time, and so its sequence, is now.
             argv += ["--project-root", str(project)]
         output = self.folder / f"dist-{name}"
-        argv += ["--output-dir", str(output), "--lang", self.story.lang]
+        argv += ["--output-dir", str(output), "--lang", self.story.lang, *words]
         title = Text(
             f"번들 만들기: {version or '현재 소스'}",
             f"Build the bundle: {version or 'the sources as they are'}",
@@ -189,6 +196,14 @@ class Journey:
             done = self._installer(unpacked, *arguments)
             self.seen.installs[name] = done
             self._look(name)
+        return done
+
+    def install_by_shell(self, unpacked: str) -> Completed:
+        """Install as on a host whose own interpreter does not fit, or that has none: by `install.sh`."""
+        with self.story.step(Text("install.sh로 설치", "Install by install.sh")):
+            argv = ["sh", "04_Scripts/install.sh", "--prefix", PREFIX, "--lang", self.story.lang]
+            done = self._run([*argv, "--allowed-signers", SIGNERS], cwd=unpacked, timeout=600)
+            self.seen.installs["empty"] = done
         return done
 
     def _installer(self, unpacked: str, *arguments: str) -> Completed:
