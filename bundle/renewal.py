@@ -181,6 +181,22 @@ def judge(carried: Carried, anchors: Anchors, now: Optional[datetime] = None) ->
     return VerifiedRenewal(carried, renewal, origin)
 
 
+def once_believed(carried: Carried, anchors: Anchors) -> bool:
+    """Return whether its signatures hold and are by keys that this host knows and that are not revoked: rotated
+    away since, or past their time. A stranger's is something else."""
+    names = signature_names(carried.name)
+    try:
+        keys = trust.signing_keys(carried.data, carried.signatures, layout.ADVISORIES_NAMESPACE, names)
+        lines = trust.parse_allowed_signers(anchors.pinned)
+    except SignatureError:
+        return False
+    latest = anchors.latest
+    if latest is not None and any(latest.revocation(key) is not None for key in keys):
+        return False
+    known = {signer.key for item in anchors.records for signer in item.record.signers}
+    return bool(set(keys) & (known | {line.key for line in lines}))
+
+
 def _about(name: str, error: SignatureError) -> SignatureError:
     """Return the error as one about this file: those of `bundle.trust` speak of a bundle."""
     where = error.where.replace(layout.SIGNATURE, signature_names(name)[0])
