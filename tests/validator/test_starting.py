@@ -23,8 +23,8 @@ FAILED = {"ready": False, "detail": "the model cannot be read"}
 REFUSED = http.Reply(0, {}, "Connection refused", 0.0)
 
 
-def reply(code: int, generation: str, **parts: Any) -> http.Reply:
-    return http.Reply(code, {"generation": generation, "status": "starting", "parts": parts}, "", 0.0)
+def reply(code: int, generation: str, status: str = "starting", **parts: Any) -> http.Reply:
+    return http.Reply(code, {"generation": generation, "status": status, "parts": parts}, "", 0.0)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_nobody_waits_for_a_service_that_is_down(
 def test_nobody_waits_for_a_part_that_has_failed(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = Answers(reply(503, installation.generation.name, a=FAILED, b=LOADING))
+    answers = Answers(reply(503, installation.generation.name, "not_ready", a=FAILED, b=WAITING))
     monkeypatch.setattr(http, "ask", answers)
     outcome = run(ragtrace.ready, installation.subject())
     assert outcome.status is Status.FAIL and answers.asked == 1

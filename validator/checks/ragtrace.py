@@ -21,7 +21,6 @@ NOT_RUNNING = Text("서비스가 응답하지 않습니다 (RAG-004 참고)", "t
 # Right after a boot or a restart the service loads what it needs. That is no finding yet: it is waited for, this long.
 START_S = 20.0
 YOUNG_S = 60.0
-LOADING = ("waiting", "loading")
 
 
 @check(
@@ -126,13 +125,7 @@ def _starting(subject: Subject, reply: http.Reply) -> bool:
     if reply.status == 0:
         ages = [procfs.age_s(process.pid) for process in procfs.service_processes(subject)]
         return any(age is not None and age < YOUNG_S for age in ages)
-    details = [part.get("detail") for part in _parts(reply.body) if part.get("ready") is not True]
-    return reply.status == 503 and bool(details) and all(detail in LOADING for detail in details)
-
-
-def _parts(body: Dict[str, Any]) -> List[Dict[str, Any]]:
-    parts = body.get("parts")
-    return [part for part in parts.values() if isinstance(part, dict)] if isinstance(parts, dict) else []
+    return reply.status == 503 and reply.body.get("status") == "starting"
 
 
 @check(
@@ -157,7 +150,7 @@ def running(subject: Subject) -> Outcome:
             "its address is in config/.env, which cannot be read",
         )
         return unknown(what, measured=reply.problem, expected=place)
-    if reply.status != 200 and not (reply.status == 503 and _parts(reply.body)):
+    if reply.status != 200 and not (reply.status == 503 and "parts" in reply.body):
         what = Text("서비스가 응답하지 않습니다", "the service does not answer")
         why = Text(
             "멈췄거나, 시작하지 못했거나, 다른 주소에 있습니다",
