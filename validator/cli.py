@@ -15,7 +15,7 @@ from typing import Iterator, List, Optional, Sequence
 
 from bundle.errors import UsageProblem
 from bundle.text import Text, choose_language, language_argument
-from validator import VERSION, console, history
+from validator import VERSION, console
 from validator.api import Report, make_subject, run
 from validator.report import PASS_EXIT, USAGE_EXIT
 from validator.selection import Wanted, choose, usage
@@ -141,7 +141,7 @@ def _main(arguments: argparse.Namespace, lang: str, home: Optional[Path]) -> int
         _list(subject, wanted, lang, out)
         return PASS_EXIT
     report = run(subject, wanted, lang, waivers=arguments.waivers, strict=arguments.strict)
-    history.append(subject, report.results)
+    _remember(report)
     return _deliver(report, arguments, target, out)
 
 
@@ -182,6 +182,14 @@ def _target(named: Optional[str]) -> Optional[Path]:
     if not os.access(path if found not in (0, stat.S_IFREG) else path.parent, os.W_OK):
         raise usage(Text(f"보고서를 쓸 수 없습니다: {path}", f"the report cannot be written: {path}"))
     return path
+
+
+def _remember(report: Report) -> None:
+    """Keep what was measured, so that the next run can compare; looking at nothing installed leaves no trace."""
+    if report.subject.generation is not None:
+        from validator import history
+
+        history.append(report.subject, report.results)
 
 
 def _deliver(

@@ -59,7 +59,8 @@ dt { color: var(--dim); } dd { margin: 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .34rem .6rem; border-bottom: 1px solid var(--line); }
 th { background: var(--soft); white-space: nowrap; font-weight: 600; }
-td:first-child, td:nth-child(2) { white-space: nowrap; } .checks td:nth-child(3) { width: 30%; }
+.checks { table-layout: fixed; } .checks :is(th, td):nth-child(1) { width: 6.5rem; } .checks :is(th, td):nth-child(2) { width: 6.2rem; }
+.checks :is(th, td):nth-child(3) { width: 27%; } .checks :is(th, td):nth-child(5) { width: 5rem; text-align: right; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .pairs th { width: 12rem; }
 @media print {
