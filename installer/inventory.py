@@ -36,6 +36,7 @@ STATE = {
     "recovery.json",
     "uninstall.json",
     "incoming.json",
+    "validator-history.jsonl",
 }
 TRUST = {"allowed_signers", "accepted.json", "records.json", "advisories.json"}
 
