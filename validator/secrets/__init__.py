@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Optional, Sequence
 
 from validator.secrets.known import known_values
+from validator.secrets.search import holders
 from validator.secrets.stream import Scrubber
 from validator.secrets.tokens import Tokens, tokens_of_this_run
 
-__all__ = ["Scrubber", "Tokens", "known_values", "scrub"]
+__all__ = ["Scrubber", "Tokens", "holders", "known_values", "scrub"]
 
 
 def scrub(text: str, known: Sequence[str], tokens: Optional[Tokens] = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 # The shortest value that is looked for everywhere: shorter ones stand in every text by chance.
@@ -108,11 +109,13 @@ _DIGEST = re.compile(r"(?:sha\d+[:=-]|SHA256:)\S+\Z", re.IGNORECASE)
 _HEX_OR_UUID = re.compile(r"[0-9a-fA-F]{32,}\Z|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 
+@functools.lru_cache(maxsize=1024)
 def strong(name: str) -> bool:
     """Tell whether a value of this name is a secret whatever it looks like (``DB_PASSWORD``, ``apiKey``)."""
     return bool(_STRONG.search(name)) and not (set(words(name)) & _ABOUT)
 
 
+@functools.lru_cache(maxsize=1024)
 def looks_secret(name: str) -> bool:
     """Tell whether a name speaks of a secret (``RAGTRACE_LLM_TOKEN``; not ``max_tokens``, ``key_file``)."""
     found = set(words(name))
@@ -134,6 +137,7 @@ def is_secret(name: str, value: str) -> bool:
     return looks_secret(name) and _random_looking(bare) and not (_of_a_key(name) and _HEX_OR_UUID.match(bare))
 
 
+@functools.lru_cache(maxsize=1024)
 def _of_a_key(name: str) -> bool:
     """Tell whether the name only says "key": records call many things that, digests and identifiers too."""
     return set(words(name)) & _WEAK <= {"key", "keys", "session", "키"}

@@ -6,7 +6,7 @@ import json
 import re
 import urllib.parse
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Dict, Iterator, Tuple
 
 from validator.secrets.keys import SHORTEST, looks_secret, strong
 from validator.subject import Unreadable, read_limited
@@ -17,6 +17,20 @@ _YAML = re.compile(r"(?:^|[{,])\s*(?:-\s+)?[\"']?([\w.-]+)[\"']?\s*:(?:\s+|$)([^
 _BLOCK = re.compile(r"[|>][+-]?\d*\s*(?:#.*)?\Z")
 _URL = re.compile(r"://[^\s/@:\"'<>]{0,256}:([^\s\"'<>]{1,512})@")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'")
+# Words of our own files: whoever has one for a password hides nothing, and taking it out would take out everything.
+_ORDINARY = frozenset(
+    (
+        "ragtrace",
+        "password",
+        "localhost",
+        "changeme",
+        "postgres",
+        "postgresql",
+        "disabled",
+        "required",
+        "optional",
+    )
+)
 _NUMBER = re.compile(r"[+-]?[0-9._]+\Z")
 
 
@@ -26,14 +40,21 @@ def known_values(prefix: Path) -> Tuple[str, ...]:
     A file that cannot be read gives nothing: `unread` names it. Values shorter than eight characters are left out,
     since they stand in any text by chance; `scrub` still sees them where their key stands beside them.
     """
-    found: List[str] = []
+    return tuple(sorted(named_values(prefix), key=lambda value: (-len(value), value)))
+
+
+def named_values(prefix: Path) -> Dict[str, str]:
+    """Return the same values, each with the key whose value it is: the key may be told, the value never."""
+    found: Dict[str, str] = {}
     for name in FILES:
         try:
             text = read_limited(prefix / name).decode("utf-8", "replace")
         except Unreadable:
             continue
-        found.extend(_secrets(_variables(text) if name.endswith(".env") else _entries(text)))
-    return tuple(sorted({value for value in found if len(value) >= SHORTEST}, key=lambda v: (-len(v), v)))
+        for key, value in _secrets(_variables(text) if name.endswith(".env") else _entries(text)):
+            if len(value) >= SHORTEST and value.lower() not in _ORDINARY:
+                found.setdefault(value, key)
+    return found
 
 
 def unread(prefix: Path) -> Tuple[str, ...]:
@@ -48,15 +69,15 @@ def unread(prefix: Path) -> Tuple[str, ...]:
     return tuple(gaps)
 
 
-def _secrets(pairs: Iterator[Tuple[str, str]]) -> Iterator[str]:
+def _secrets(pairs: Iterator[Tuple[str, str]]) -> Iterator[Tuple[str, str]]:
     for key, value in pairs:
         for match in _URL.finditer(value):
-            yield match.group(1)
-            yield urllib.parse.unquote(match.group(1))
+            yield key, match.group(1)
+            yield key, urllib.parse.unquote(match.group(1))
         if looks_secret(key) and (strong(key) or not (_NUMBER.match(value) or value.startswith("/"))):
-            yield value
+            yield key, value
             if value.strip() != value:
-                yield value.strip()
+                yield key, value.strip()
 
 
 def _variables(text: str) -> Iterator[Tuple[str, str]]:

@@ -17,7 +17,9 @@ KEY_CHARACTERS = 32 * 1024
 VALUE_CHARACTERS = 4096
 _NAME_CHARACTERS = 64
 # So much of a value decides whether it can be a secret.
-_SAMPLE = 512
+_SAMPLE = 128
+# What may stand around a token without being part of a value.
+_MARKS = " \"'\\,;.)}]"
 
 
 class Span(NamedTuple):
@@ -67,7 +69,7 @@ def _blob(value: str) -> bool:
 
 # Not inside a word; what follows an escaped line end begins one.
 _BEGIN = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
-_AUTHORITY = r"://[^\s/@:\"'<>]{0,256}:([^\s\"'<>]{1,128}|[^\s\"'<>@/]{1,512})@"
+_AUTHORITY = r"://[^\s\[/@:\"'<>]{0,256}:([^\s\"'<>]{1,128}|[^\s\"'<>@/]{1,512})@"
 SHAPES: Tuple[Shape, ...] = (
     Shape("url-password", ("://",), re.compile(_AUTHORITY), _password),
     Shape("url-token", ("://",), re.compile(r"://([^\s/@:\"'<>]{16,256})@"), _always),
@@ -102,7 +104,7 @@ _LAST_LINES = re.compile(r"[A-Za-z0-9+/=]{1,80}(?:\\[rn]|\s){0,4}\Z")
 
 # One search finds the word; the name around it and what follows decide.
 _WORD = re.compile(
-    "pass|pwd|secret|credential|key|token|authorization|cookie|dsn|api|auth|jwt|bearer|session|salt|hmac|pw|pat"
+    "p(?:ass|wd|w|at)|se(?:cret|ssion)|c(?:redential|ookie)|key|token|dsn|a(?:pi|uth)|jwt|bearer|salt|hmac"
     "|비밀번호|암호|비밀키|토큰|키"
 )
 _NAME_AFTER = re.compile(r"[\w.-]{0,%d}" % _NAME_CHARACTERS)
@@ -126,7 +128,7 @@ def find(text: str, *, blobs: bool = True) -> Iterator[Span]:
     for shape in SHAPES:
         if (shape.hints or blobs) and (not shape.hints or any(hint in lowered for hint in shape.hints)):
             for match in shape.pattern.finditer(text):
-                if shape.accepts(match.group(1)):
+                if shape.accepts(match.group(1)) and not _stands_for_one(match.group(1)):
                     yield Span(match.start(), match.start(1), match.end(1), shape.kind)
     yield from _assignments(text, lowered)
 
@@ -135,6 +137,11 @@ def _lowered(text: str) -> str:
     """Return the text in lower case with every character where it was; one letter would become two."""
     made = text.lower()
     return made if len(made) == len(text) else text.replace("\u0130", "I").lower()
+
+
+def _stands_for_one(value: str) -> bool:
+    """Tell whether all of a value is a token already, and what stands around one."""
+    return not TOKEN.sub("", value).strip(_MARKS)
 
 
 def private_keys(text: str) -> Iterator[Span]:
@@ -175,6 +182,10 @@ def _assignments(text: str, lowered: str) -> Iterator[Span]:
         word = _WORD.search(lowered, at)
         if word is None:
             break
+        token = TOKEN.match(text, max(0, word.start() - 1))
+        if token:
+            at = token.end()
+            continue
         after = _NAME_AFTER.match(text, word.end())
         at = max(word.end(), after.end() if after else 0)
         mark = _SEPARATOR.match(text, at)
@@ -221,7 +232,7 @@ def _value(ends: _Ends, name: str, context: int, start: int, quote: Optional[str
     else:
         stop = ends.of(start, _LINE_END if lowered.endswith(("authorization", "cookie")) else _GAP)
     sample = ends.text[start : min(stop, start + _SAMPLE)]
-    if not sample or TOKEN.fullmatch(sample.strip()) or not is_secret(name, sample):
+    if not sample or _stands_for_one(sample) or not is_secret(name, sample):
         return None
     return Span(context, start, stop, "password" if "pass" in lowered else "named-value")
 
