@@ -63,6 +63,11 @@ class Crontab:
         """Return whether the line is there."""
         return bool(self.path) and line_for(definition) in (self._lines() or ())
 
+    def lines_of(self, name: str) -> Optional[list[str]]:
+        """Return what stands there for this service; None where this user may have no crontab."""
+        lines = self._lines() if self.path else None
+        return None if lines is None else [line for line in lines if line.endswith(MARK + name)]
+
     def remove(self, name: str) -> None:
         """Take the line out, and nothing else."""
         lines = self._lines() if self.path else None

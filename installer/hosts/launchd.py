@@ -73,13 +73,16 @@ class LaunchdHost:
 
     def install_unit(self, definition: ServiceDefinition) -> None:
         """Write the property list if it differs. launchd reads it at `start`, and at every boot or login."""
-        path = self._file(definition.name)
-        text = plistlib.dumps(properties(definition))
+        path, text = self.unit(definition)
         if not path.is_file() or path.read_bytes() != text:
             make_directories(self.folder)
             write_atomic(path, text, 0o644)
         # An earlier `launchctl disable` would survive everything else.
         call(self.run, "launchctl", "enable", self._target(definition.name))
+
+    def unit(self, definition: ServiceDefinition) -> tuple[Path, bytes]:
+        """Return where the property list lies and what it says."""
+        return self._file(definition.name), plistlib.dumps(properties(definition))
 
     def remove_unit(self, name: str) -> None:
         """End the job and remove its file."""

@@ -43,13 +43,17 @@ class SystemdHost:
 
     def install_unit(self, definition: ServiceDefinition) -> None:
         """Write the unit if it differs, and let systemd read it."""
-        path = self._unit(definition.name)
-        text = unit_text(definition, self.networks(definition), memory_limit(definition)).encode("utf-8")
+        path, text = self.unit(definition)
         if not path.is_file() or path.read_bytes() != text:
             make_directories(self.units)
             write_atomic(path, text, 0o644)
         self._systemctl("daemon-reload")
         self._systemctl("enable", "--quiet", path.name)
+
+    def unit(self, definition: ServiceDefinition) -> tuple[Path, bytes]:
+        """Return where the unit lies and what it says."""
+        text = unit_text(definition, self.networks(definition), memory_limit(definition))
+        return self._unit(definition.name), text.encode("utf-8")
 
     def networks(self, definition: ServiceDefinition) -> Sequence[str]:
         """Return what the unit may talk with; nothing where this manager cannot limit it."""

@@ -150,3 +150,24 @@ def age_s(pid: int, proc: Path = PROC) -> Optional[float]:
         return None
     # proc(5): the 22nd field; the second one, in brackets, may hold anything.
     return now - int(text.rpartition(")")[2].split()[19]) / ticks
+
+
+def link(pid: int, name: str, proc: Path = PROC) -> str:
+    """Return where a process's ``exe`` or ``cwd`` points to, or nothing when that is not permitted."""
+    try:
+        return os.readlink(proc / str(pid) / name)
+    except OSError:
+        return ""
+
+
+def started(pid: int, proc: Path = PROC) -> float:
+    """Return when a process began, in seconds since the epoch (proc(5): field 22 of ``stat``, ``btime``).
+
+    Raises:
+        OSError: it is gone, or this is not Linux.
+    """
+    ticks = int((proc / str(pid) / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[19])
+    for line in (proc / "stat").read_text("ascii").splitlines():
+        if line.startswith("btime "):
+            return int(line.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    raise FileNotFoundError(str(proc / "stat"))
