@@ -37,6 +37,8 @@ CARRIED = "/media/carried"
 REPORT = "/root/report.json"
 CLI = f"{PREFIX}/current/venv/bin/ragtrace"
 
+BUILDER = (str(Path(sys.executable).resolve()), "create_enterprise_offline.py")
+
 Installation = Literal["empty", "again", "broken", "good"]
 TITLES: dict[Installation, Text] = {
     "empty": Text("첫 설치", "Install on the empty host"),
@@ -116,12 +118,13 @@ class Journey:
         version: str | None = None,
         change: Callable[[Path], None] | None = None,
         words: Sequence[str] = (),
+        program: Sequence[str] = BUILDER,
     ) -> Bundle:
         """Run the real builder: on the project as it is, or on a copy with another version and one change.
 
-        `words` are what else is said on its command line.
+        `words` are what else is said on its command line; `program` is what runs it.
         """
-        argv = [str(Path(sys.executable).resolve()), "create_enterprise_offline.py", "build"]
+        argv = [*program, "build"]
         if version is not None:
             project = copy_project(self.folder / f"project-{name}", version)
             if change is not None:

@@ -60,7 +60,7 @@ def test_a_healthy_host_is_excellent_without_noise(healthy: Healthy, number: int
     assert (report.overall, report.exit_code, noise) == (EXCELLENT, 0, {})
 
 
-@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize("name", [name for name, row in DEFECTS.items() if row.area != "models"])
 def test_a_defect_is_found_by_exactly_the_checks_it_concerns(
     healthy: Healthy, verdicts: list[Verdict], name: str
 ) -> None:

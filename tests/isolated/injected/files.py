@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,19 @@ def owner(place: Place, uid: int = NOBODY) -> Injection:
     return inject
 
 
+def unreadable(place: Place) -> Injection:
+    """Only root may read a file any more."""
+
+    def inject(host: Installed) -> Undo:
+        path = place(host)
+        undo = host.keep(path)
+        path.chmod(0o600)
+        os.chown(path, 0, 0)
+        return undo
+
+    return inject
+
+
 def link(place: Place, target: str) -> Injection:
     """A symbolic link leads elsewhere."""
 
@@ -147,6 +161,33 @@ def link(place: Place, target: str) -> Injection:
         path.unlink()
         path.symlink_to(target)
         return undo
+
+    return inject
+
+
+def copied(source: Place, place: Place) -> Injection:
+    """A file has the content of another one."""
+
+    def inject(host: Installed) -> Undo:
+        return rewritten(place, lambda _: source(host).read_bytes())(host)
+
+    return inject
+
+
+def other_numbers(data: bytes) -> bytes:
+    """Change the sign of every number with a fraction."""
+    return re.sub(rb"-?(\d+\.\d+)", lambda found: (b"" if found[0][:1] == b"-" else b"-") + found[1], data)
+
+
+def damaged_object(place: Place) -> Injection:
+    """The store's own copy of a file of the release has a changed byte; the release has its own."""
+
+    def inject(host: Installed) -> Undo:
+        path = place(host)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        replace(path, path.read_bytes())
+        [stored] = host.path("store").rglob(f"*{digest[2:]}*")
+        return rewritten(lambda _: stored, zeroed)(host)
 
     return inject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-STATUSES = ("pass", "warn", "fail", "skip", "error", "unknown")
+STATUSES = ("pass", "warn", "fail", "skip", "error", "unknown", "gone")
 EXCELLENT = "EXCELLENT"
 NOISE = ("warn", "fail", "error", "unknown")
 

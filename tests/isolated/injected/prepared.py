@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..host_root import HostKind, fresh_root
-from ..journey import Journey
+from ..journey import BUILDER, Journey
 from ..machine import IsolatedHost
 from ..outbound import OutboundRecorder
 from ..story import Story
@@ -14,13 +14,21 @@ from . import surroundings
 from .installed import Installed
 
 
-def prepare(folder: Path, kind: HostKind, words: Sequence[str] = (), *, shell: bool = False) -> Installed:
+def prepare(
+    folder: Path,
+    kind: HostKind,
+    words: Sequence[str] = (),
+    *,
+    program: Sequence[str] = BUILDER,
+    shell: bool = False,
+) -> Installed:
     """Build, boot, install, load documents; whoever holds `folder` unmounts what is mounted in it.
 
     Args:
         folder: of this run.
         kind: of Debian.
         words: what else the builder is told.
+        program: what runs the builder.
         shell: install by `install.sh`, which brings the bundle's own interpreter where the host's does not fit.
     """
     root = fresh_root(kind, folder / "root")
@@ -28,7 +36,7 @@ def prepare(folder: Path, kind: HostKind, words: Sequence[str] = (), *, shell: b
     host = IsolatedHost(root, folder / "console.log")
     # Nothing is recorded here: some of the defects are attempts to reach out.
     journey = Journey(host, OutboundRecorder(folder), folder, Story("en"))
-    bundle = journey.build("starter", words=words)
+    bundle = journey.build("starter", words=words, program=program)
     journey.gather_documents()
     host.boot()
     unpacked = journey.carry_in(bundle)

@@ -14,6 +14,7 @@ from . import files, service, surroundings
 from .files import Injection, package, prefix, release
 
 LIBRARY = "tantivy/*.so"
+BGE = "models/bge-m3"
 OUTBOUND = """
 import socket
 try:
@@ -32,7 +33,18 @@ BLIND = "unknown RAG-006"
 
 @dataclass(frozen=True)
 class Defect:
-    """One thing that is wrong."""
+    """One thing that is wrong.
+
+    Args:
+        area: a heading of the page.
+        what: is wrong, in words.
+        inject: makes it so.
+        finds: which checks see it (`judging.expected`).
+        mended: whether the assistant puts it right; else a person has to.
+        traced: whether the validator also traces a question, which takes its time.
+        otherwise: mended, but to something else than it was: the trial puts that back as well.
+        environment: of the validator.
+    """
 
     area: str
     what: Text
@@ -40,6 +52,7 @@ class Defect:
     finds: str
     mended: bool = True
     traced: bool = False
+    otherwise: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -203,7 +216,7 @@ DEFECTS: dict[str, Defect] = {
     "configuration-unreadable": Defect(
         "configuration",
         Text("서비스가 설정을 읽지 못함", "the service may not read its configuration"),
-        files.owner(prefix("config/ragtrace.yaml"), 0),
+        files.unreadable(prefix("config/ragtrace.yaml")),
         f"fail RAG-003; {BLIND}",
     ),
     "wrong-port": Defect(
@@ -214,6 +227,7 @@ DEFECTS: dict[str, Defect] = {
         ),
         service.settings(lambda text: text.replace("=8400", "=8499")),
         f"{SILENT}; fail RAG-009",
+        otherwise=True,
     ),
     # --- the service ---------------------------------------------------------------------------------------------
     "service-stopped": Defect(
@@ -439,5 +453,42 @@ DEFECTS: dict[str, Defect] = {
         "warn SYS-009",
         mended=False,
         environment=surroundings.korean_without_utf8(),
+    ),
+    # --- models: a release with a tiny BGE-M3 and a reranker (`tests.support.model_release`) ---------------------------
+    "model-head-missing": Defect(
+        "models",
+        Text("BGE-M3의 sparse 헤드 파일이 없음", "a head of BGE-M3 is missing"),
+        files.removed(release(f"{BGE}/sparse_linear.safetensors")),
+        "fail PKG-001 RAG-010 RAG-011",
+    ),
+    "model-weights-zeroed": Defect(
+        "models",
+        Text("가중치가 0으로 채워짐", "the weights are all zeros"),
+        files.rewritten(release(f"{BGE}/onnx/model_int8.onnx"), files.zeroed),
+        "fail PKG-001 RAG-011 RAG-012; skip RAG-013 RAG-014 RAG-015",
+    ),
+    "model-of-another-kind": Defect(
+        "models",
+        Text("다른 모델의 그래프가 들어 있음", "the graph is another model's"),
+        files.copied(release("models/reranker/onnx/model_int8.onnx"), release(f"{BGE}/onnx/model_int8.onnx")),
+        "fail PKG-001 RAG-010 RAG-011 RAG-012; skip RAG-013 RAG-014 RAG-015",
+    ),
+    "model-golden-changed": Defect(
+        "models",
+        Text("골든 벡터가 바뀜", "the golden vectors were changed"),
+        files.rewritten(release(f"{BGE}/onnx/golden_int8.json"), files.other_numbers),
+        "fail PKG-001 RAG-011 RAG-013 RAG-014 RAG-015",
+    ),
+    "model-tokenizer-missing": Defect(
+        "models",
+        Text("토크나이저가 없음", "the tokenizer is missing"),
+        files.removed(release(f"{BGE}/tokenizer.json")),
+        "fail PKG-001 RAG-010 RAG-011 RAG-013 RAG-014 RAG-015",
+    ),
+    "model-lost-from-the-store": Defect(
+        "models",
+        Text("저장소의 모델 원본이 손상됨", "the store's copy of a model is damaged"),
+        files.damaged_object(release(f"{BGE}/onnx/model_int8.onnx")),
+        "warn RAG-011",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ..tools import HarnessError
-from .installed import SLOW, Installed, Undo
+from .installed import SLOW, Installed, Undo, is_named
 from .judging import EXCELLENT, Report, Verdict, changed, complaints, expected, present
 from .table import Defect
 
@@ -19,25 +19,24 @@ def attempt(host: Installed, healthy: Report, name: str, defect: Defect) -> Verd
     host.forget_starts()
     undo = defect.inject(host)
     try:
-        report = host.validate(
-            leave_out=[word for word in SLOW if not (defect.traced and word == "SEC-009")],
-            **defect.environment,
-        )
-        found = changed(
-            {check: healthy.statuses[check] for check in healthy.statuses if check in report.statuses},
-            report.statuses,
-        )
-        problems = complaints(present(expected(defect.finds), report.statuses), found)
-        problems = [f"{line} - {report.said.get(line.split(':')[0], '')}" for line in problems]
-        ending, more = _mend(host, undo) if defect.mended else _undo(host, undo)
+        leave_out = [word for word in SLOW if not (defect.traced and word == "SEC-009")]
+        report = host.validate(leave_out, **defect.environment)
+        before = {
+            check: status for check, status in healthy.statuses.items() if not is_named(check, leave_out)
+        }
+        found = changed(before, report.statuses)
+        wanted = present(expected(defect.finds), {**before, **report.statuses})
+        problems = [
+            f"{line} - {report.said.get(line.split(':')[0], '')}" for line in complaints(wanted, found)
+        ]
+        ending, more = _mend(host, undo, defect.otherwise) if defect.mended else _undo(host, undo)
     except HarnessError:
         host.put_everything_back()
         raise
-    wanted = present(expected(defect.finds), report.statuses)
     return Verdict(name, wanted, found, ending, monotonic() - began, (*problems, *more))
 
 
-def _mend(host: Installed, undo: Undo) -> tuple[str, list[str]]:
+def _mend(host: Installed, undo: Undo, otherwise: bool) -> tuple[str, list[str]]:
     """Let the assistant put it right; where it cannot, undo, so that the next defect stands alone."""
     done = host.recover()
     problems = []
@@ -45,6 +44,8 @@ def _mend(host: Installed, undo: Undo) -> tuple[str, list[str]]:
         problems.append(f"the assistant ended with {done.returncode}:\n{done.output}")
     left = _left(host)
     if not left and not problems:
+        if otherwise:
+            undo()
         return MENDED, []
     problems += [f"after the assistant: {line}" for line in left]
     ending, more = _undo(host, undo)

@@ -1,0 +1,50 @@
+"""The rows about models, on a host with a release that has some: tiny ones, made and converted by the real builder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from .host_root import HostKind, release, run_directory
+from .injected.installed import Installed
+from .injected.judging import EXCELLENT, Report
+from .injected.prepared import prepare
+from .injected.table import DEFECTS
+from .injected.trial import attempt
+
+pytestmark = pytest.mark.isolated
+
+BUILDER = (sys.executable, "-m", "tests.support.model_release")
+WithModels = tuple[Installed, Report]
+
+
+@pytest.fixture(scope="module")
+def with_models(able: None, request: pytest.FixtureRequest) -> Iterator[WithModels]:
+    """A healthy host whose release has models."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with run_directory() as folder:
+        try:
+            with capture.global_and_fixture_disabled():
+                installed = prepare(folder, HostKind(), program=BUILDER)
+                report = installed.validate(leave_out=())
+                installed.remember()
+            yield installed, report
+            installed.host.close()
+        finally:
+            release(folder)
+
+
+def test_a_healthy_host_is_excellent_without_noise(with_models: WithModels) -> None:
+    _, report = with_models
+    noise = {check: report.said[check] for check in report.noise}
+    assert (report.overall, report.exit_code, noise) == (EXCELLENT, 0, {})
+    assert {report.statuses[check] for check in ("RAG-010", "RAG-011", "RAG-012", "RAG-013")} == {"pass"}
+
+
+@pytest.mark.parametrize("name", [name for name, row in DEFECTS.items() if row.area == "models"])
+def test_a_defect_is_found_by_exactly_the_checks_it_concerns(with_models: WithModels, name: str) -> None:
+    installed, report = with_models
+    verdict = attempt(installed, report, name, DEFECTS[name])
+    assert not verdict.problems, "\n".join(verdict.problems)
