@@ -31,6 +31,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def events(self, names: list[str]) -> None:
+        self.send_response(200 if names else 404)
+        self.end_headers()
+        for name in names:
+            self.wfile.write(f"event: {name}\ndata: {{}}\n\n".encode())
+
     def do_GET(self) -> None:
         now = facts()
         generation = now.get("generation") or os.environ.get("RAGTRACE_GENERATION", "")
@@ -47,6 +53,12 @@ class Handler(BaseHTTPRequestHandler):
         now = facts()
         if now["call_out_at_question"]:
             call_out(now["call_out_at_question"])
+        if self.path == "/v1/chat/completions":
+            self.send(now["chat_status"], now["chat"])
+            return
+        if self.path == "/query_stream":
+            self.events(now["events"])
+            return
         items = [{"rsp_type": "R", "rsp_tit": "a", "rsp_data": "b"}] * now["sources"]
         self.send(
             now["query_status"],

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bundle import chainlog
 from bundle.advisories import AuditReport, Pinned
 from bundle.manifest import Advisories, Manifest, Package, Project, ServiceSpec, Target, manifest_digest
 from bundle.offline import OFFLINE_ENVIRONMENT
@@ -33,6 +34,9 @@ HEALTHY: dict[str, Any] = {
     "sources": 2,
     "query_status": 200,
     "unknown_key": "",
+    "chat": {},
+    "chat_status": 404,
+    "events": ["reference", "answer", "end"],
     "call_out": "",
     "call_out_at_start": "",
     "call_out_at_question": "",
@@ -104,6 +108,7 @@ class Installation:
         pointer.write(Prefix(root), pointer.Pointer(self.name, self.digest, 1))
         accepted.write(Prefix(root), accepted.Accepted(True, 1, (self.name,), "t"))
         (root / "current").symlink_to(self.generation)
+        chainlog.append(root / "state", {"action": "install", "outcome": "ok", "to": self.name})
 
     @staticmethod
     def snapshot() -> AuditReport:

@@ -218,8 +218,7 @@ def _probed(told: Mapping[str, Any]) -> Probed:
 
 
 def _kept(subject: Subject) -> Optional[Path]:
-    scratch = getattr(subject, "scratch", None)
-    return Path(scratch) / _CACHED if scratch is not None else None
+    return subject.scratch / _CACHED if subject.scratch is not None else None
 
 
 def _read(place: Path) -> Optional[Dict[str, Any]]:
