@@ -13,7 +13,7 @@ import pytest
 from tests.validator.fakes import Installation, run
 from validator.checks import process
 from validator.host import procfs, unit
-from validator.model import Status
+from validator.model import Outcome, Status
 
 UNIT = """\
 # Written by the RAGTrace installer
@@ -92,7 +92,7 @@ def test_another_command_line_and_another_folder_fail(installation: Installation
     assert "working directory" in outcome.measured
 
 
-def _wait_for(installation: Installation, wanted: Status) -> process.Outcome:
+def _wait_for(installation: Installation, wanted: Status) -> Outcome:
     """A process that is just being executed has no command line yet."""
     for _ in range(200):
         outcome = run(process.as_installed, installation.subject())
