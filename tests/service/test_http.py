@@ -41,9 +41,8 @@ def serve() -> Iterator[Any]:
         readiness = Readiness({"analyzer": lambda: "words"})
         if ready:
             readiness.load()
-        app = create_app(
-            asking(use_case, model), readiness, FixedClock(), ServerSettings(**settings), "000001-a"
-        )
+        answering = asking(use_case, model)
+        app = create_app(lambda: answering, readiness, FixedClock(), ServerSettings(**settings), "000001-a")
         running.append(Loopback(app))
         return running[-1]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,15 +17,21 @@ from ragtrace.application.ask import Ask
 from ragtrace.application.ports import Clock, LanguageModel, LexicalAnalyzer
 from ragtrace.application.reconcile import bring_in_step, in_step
 from ragtrace.domain.chunks import ChunkRules
-from ragtrace.errors import BusyProblem, StorageProblem
+from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
 from ragtrace.settings import Settings
 from ragtrace.text import Text
 
 if TYPE_CHECKING:
+    from ragtrace.adapters.data_inspection import DataInspection
     from ragtrace.adapters.folder import FolderSource
     from ragtrace.adapters.sqlite_records import SqliteRecords
     from ragtrace.adapters.tantivy_index import TantivyIndex
     from ragtrace.application.ingest import Ingest
+    from ragtrace.application.validation import Validator
+
+LOG = logging.getLogger("ragtrace")
+# A whole index is compared with its checksums before it is written to; a gigabyte takes about a second.
+_THOROUGH_S = 600.0
 
 
 @dataclass
@@ -49,10 +56,21 @@ class Container:
 
     @cached_property
     def records(self) -> SqliteRecords:
-        """Open the records."""
+        """Open the records. Raises `StorageProblem`, also where an index says that there must have been some."""
         from ragtrace.adapters.sqlite_records import SqliteRecords
 
-        return SqliteRecords(self._data() / "records.sqlite3")
+        folder = self._data()
+        if self.inspection.records_are_lost():
+            raise StorageProblem(
+                Text("기록 데이터베이스가 없어졌거나 비었습니다.", "The records database is gone or empty."),
+                where=str(folder / "records.sqlite3"),
+                state=Text("아무것도 새로 만들지 않았습니다.", "Nothing was made in its place."),
+                hint=Text(
+                    "스냅숏이나 백업을 되돌리십시오. 비운 채 다시 시작하려면 index 폴더도 지우십시오.",
+                    "Put a snapshot or backup back. To begin anew without documents, delete the folder index too.",
+                ),
+            )
+        return SqliteRecords(folder / "records.sqlite3")
 
     @cached_property
     def index(self) -> TantivyIndex:
@@ -60,6 +78,14 @@ class Container:
         from ragtrace.adapters.tantivy_index import TantivyIndex
 
         return TantivyIndex(self._data() / "index")
+
+    @cached_property
+    def inspection(self) -> DataInspection:
+        """Return what looks at the data folder from outside."""
+        from ragtrace.adapters.data_inspection import DataInspection
+        from ragtrace.adapters.tantivy_index import LAYOUT
+
+        return DataInspection(self.settings.data_folder, LAYOUT)
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -101,6 +127,12 @@ class Container:
             batch=self.settings.ingest.batch_documents,
         )
 
+    def validator(self, generation: str, environment: Mapping[str, str]) -> Validator:
+        """Return the validator that was installed with this generation."""
+        from ragtrace.adapters.enterprise_validator import EnterpriseValidator
+
+        return EnterpriseValidator(self.settings.home, generation, environment)
+
     def folder(self, root: Path, name: str | None) -> FolderSource:
         """Return a folder as a source of documents."""
         from ragtrace.adapters.folder import FolderSource
@@ -113,15 +145,47 @@ class Container:
 
         return write_lock(self._data() / "write.lock")
 
-    def catch_up(self) -> None:
-        """Bring the index in step unless another process, which does the same first, is writing."""
-        if in_step(self.records, self.index, self.analyzer):
-            return
+    def catch_up(self, progress: Callable[[int, int], None] | None = None, *, thorough: bool = False) -> None:
+        """Bring the index in step unless another process, which does the same first, is writing.
+
+        A damaged index is set aside and made anew. With `thorough`, every file of it is compared with its checksum.
+        """
+        if not (thorough and self.inspection.index(_THOROUGH_S).damaged):
+            try:
+                if in_step(self.records, self.index, self.analyzer):
+                    return
+            except IndexDamage:
+                LOG.warning("the index cannot be read; it is made anew from the records")
         try:
             with self.lock():
-                bring_in_step(self.records, self.index, self.analyzer)
+                self.mend()
+                bring_in_step(self.records, self.index, self.analyzer, progress)
         except BusyProblem:
-            return
+            # An index that cannot be used stays an error; one that is only behind is the other process's business.
+            self.index.size()
+
+    def mend(self) -> bool:
+        """Set a damaged index aside, so that the next use makes a new one; the write lock is held. Say whether."""
+        damaged = self.inspection.index(_THOROUGH_S).damaged
+        if not damaged:
+            try:
+                self.index.mark()
+            except IndexDamage as problem:
+                damaged = (problem.where,)
+        if damaged:
+            LOG.warning("set the damaged index aside: %s", ", ".join(damaged[:3]))
+            self.discard_index()
+        return bool(damaged)
+
+    def discard_index(self) -> None:
+        """Set the index aside and forget it; the write lock is held."""
+        from ragtrace.adapters.tantivy_index import set_aside
+
+        # Only with sound records: without them the index is the last trace of what was there.
+        self.records.state()
+        set_aside(self._data() / "index")
+        for name in ("index", "ask", "ingest"):
+            self.__dict__.pop(name, None)
 
     def migrate(self, tell: Callable[[Text], None]) -> tuple[int, int]:
         """Bring the data to this release's format; return the formats before and after."""
@@ -163,17 +227,21 @@ def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
         "data_format",
+        "data_inspection",
+        "enterprise_validator",
         "folder",
         "html",
         "lock",
         "markdown",
         "plain_text",
         "sqlite_records",
+        "tantivy_files",
         "tantivy_index",
         "whitespace",
     ):
         importlib.import_module(f"ragtrace.adapters.{name}")
     importlib.import_module("ragtrace.application.ingest")
+    importlib.import_module("ragtrace.application.verification")
     for codec in ("cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna"):
         codecs.lookup(codec)
     if settings.analyzer.kind == "kiwi":

@@ -92,6 +92,18 @@ class StorageProblem(RagTraceError):
     error_type = "storage"
 
 
+class FormatProblem(StorageProblem):
+    """The data is of another release: nothing is damaged, and waiting does not help."""
+
+    reference = "RT-121"
+
+
+class IndexDamage(StorageProblem):
+    """The search index is damaged; the records, from which it is made anew, are not concerned."""
+
+    reference = "RT-122"
+
+
 class StartProblem(RagTraceError):
     """The service cannot start."""
 
@@ -135,6 +147,14 @@ class NotReady(RagTraceError):
     reference = "RT-210"
     status = 503
     error_type = "not_ready"
+
+
+class LocalOnly(RagTraceError):
+    """A request may only come from the host itself."""
+
+    reference = "RT-212"
+    status = 403
+    error_type = "local_only"
 
 
 class Overloaded(RagTraceError):

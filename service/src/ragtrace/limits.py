@@ -23,3 +23,16 @@ INDEX_HEAP_BYTES = 32_000_000
 SQL_PARAMETERS = 500
 # Chunks held in memory before they are committed, however few documents they come from.
 BATCH_CHUNKS = 10_000
+# Time of one look through the records, and of one through the index; what is larger is looked at in part.
+CHECK_SECONDS = 0.5
+# Below the first an operator should act, below the second nothing can be taken in.
+FREE_BYTES_WANTED = 256 << 20
+FREE_BYTES_LEAST = 32 << 20
+# The write lock may be held for hours; without one commit in so long, its holder is probably stuck.
+LOCK_QUIET_S = 3600.0
+# An index may be looked at between two commits; then it is looked at again.
+STEP_TRIES = 3
+STEP_PAUSE_S = 0.15
+# Search terms of a chunk and chunks sampled when an index is verified.
+VERIFY_TERMS = 32
+VERIFY_SAMPLES = 50

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ragtrace.adapters.tantivy_index import TantivyIndex
+from ragtrace.adapters.tantivy_index import TantivyIndex, set_aside
 from ragtrace.application.ports import IndexMark, LexicalIndex
+from ragtrace.errors import IndexDamage
 from ragtrace.testing.memory import MemoryIndex
 from tests.service.support import entry
 
@@ -68,9 +69,36 @@ def test_a_reader_sees_what_another_opening_of_the_index_committed(tmp_path: Pat
         assert reader.size() == number + 1
 
 
-def test_a_ruined_index_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+def test_chunk_ids_are_those_of_the_last_commit(index: LexicalIndex) -> None:
+    index.update([], [entry("d", "1", "가"), entry("d", "2", "나"), entry("e", "3", "다")], MARK)
+    index.update(["e"], [entry("f", "4", "라")], MARK)
+    assert sorted(index.chunk_ids()) == ["1", "2", "4"]
+    index.clear()
+    assert list(index.chunk_ids()) == []
+
+
+def test_a_mark_keeps_how_far_a_rebuild_has_come(index: LexicalIndex) -> None:
+    unfinished = IndexMark(-1, "a", "r", "d", 7)
+    index.update([], [entry("d", "1", "가")], unfinished)
+    assert index.mark() == unfinished
+
+
+@pytest.mark.parametrize("how", ["garbage", "missing"])
+def test_a_ruined_index_is_an_error_until_it_is_set_aside(tmp_path: Path, how: str) -> None:
     TantivyIndex(tmp_path).update([], [entry("d", "1", "가")], MARK)
-    (tmp_path / "bm25-v1" / "meta.json").write_bytes(b"\0garbage")
+    meta = tmp_path / "bm25-v1" / "meta.json"
+    meta.write_bytes(b"\0garbage") if how == "garbage" else meta.unlink()
+    for _ in range(2):
+        with pytest.raises(IndexDamage):
+            TantivyIndex(tmp_path)
+    assert set_aside(tmp_path) == tmp_path / "bm25-v1.broken"
     again = TantivyIndex(tmp_path)
     assert (again.mark(), again.size()) == (None, 0)
-    assert list(tmp_path.glob("bm25-v1.broken-*"))
+
+
+def test_only_one_broken_index_is_kept(tmp_path: Path) -> None:
+    for _ in range(3):
+        TantivyIndex(tmp_path).update([], [entry("d", "1", "가")], MARK)
+        set_aside(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["bm25-v1.broken"]
+    assert set_aside(tmp_path) is None

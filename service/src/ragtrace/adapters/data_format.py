@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragtrace.errors import StorageProblem
+from ragtrace.errors import FormatProblem, StorageProblem
 from ragtrace.text import Text
 
 NAME = "FORMAT.json"
@@ -69,7 +69,8 @@ def require(folder: Path, version: int = VERSION) -> None:
     """Let data of this very format pass, and mark a new folder; `folder` exists.
 
     Raises:
-        StorageProblem: the data is newer, older, half migrated, or of no known format.
+        FormatProblem: the data is newer, older or half migrated.
+        StorageProblem: it is of no known format.
     """
     found = read(folder)
     if found is None or (found == DataFormat(version) and not (folder / NAME).exists()):
@@ -77,7 +78,7 @@ def require(folder: Path, version: int = VERSION) -> None:
     elif found.version > version or (found.migrating or 0) > version:
         raise _newer(folder, found, version)
     elif found != DataFormat(version):
-        raise StorageProblem(
+        raise FormatProblem(
             Text(
                 f"데이터의 형식 {found.version}이(가) 이 판의 {version}보다 오래되었습니다.",
                 f"The data has format {found.version}, older than this release's {version}.",
@@ -96,7 +97,8 @@ def migrate(folder: Path, tell: Tell, migrations: Sequence[Migration] = MIGRATIO
     The caller holds the write lock. Killed at any instant, running it again goes on with the step it was at.
 
     Raises:
-        StorageProblem: the data is newer or of no known format.
+        FormatProblem: the data is newer.
+        StorageProblem: it is of no known format.
     """
     newest = 1 + len(migrations)
     found = read(folder)
@@ -114,9 +116,9 @@ def migrate(folder: Path, tell: Tell, migrations: Sequence[Migration] = MIGRATIO
     return found.version, newest
 
 
-def _newer(folder: Path, found: DataFormat, version: int) -> StorageProblem:
+def _newer(folder: Path, found: DataFormat, version: int) -> FormatProblem:
     number = max(found.version, found.migrating or 0)
-    return StorageProblem(
+    return FormatProblem(
         Text(
             f"데이터의 형식 {number}이(가) 이 판의 {version}보다 새롭습니다.",
             f"The data has format {number}, newer than this release's {version}.",

@@ -18,9 +18,12 @@ from ragtrace.application.ports import RecordsState, StoredDocument
 from ragtrace.domain.answers import Passage
 from ragtrace.domain.chunks import Chunk
 from ragtrace.domain.documents import Document
-from ragtrace.errors import StorageProblem
+from ragtrace.errors import FormatProblem, StorageProblem
 from ragtrace.limits import SQL_PARAMETERS
 from ragtrace.text import Text
+
+# "Damaged" and "not a database": sqlite3.h, result codes.
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class SqliteRecords:
@@ -112,6 +115,12 @@ class SqliteRecords:
         with self._read() as connection:
             return [Document(**row._mapping) for row in connection.execute(query)]
 
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the ids of all chunks."""
+        with self._read() as connection:
+            rows = connection.execution_options(yield_per=10_000).execute(select(CHUNKS.c.id))
+            yield from rows.scalars()
+
     def passages(self, chunk_ids: Sequence[str]) -> dict[str, Passage]:
         """Return what is known about chunks."""
         joined = CHUNKS.join(DOCUMENTS, CHUNKS.c.document_id == DOCUMENTS.c.id)
@@ -156,7 +165,7 @@ class SqliteRecords:
             exists = inspect(connection).has_table("meta")
             version = int(_meta(connection, "schema")) if exists else newest
             if version != newest:
-                raise StorageProblem(
+                raise FormatProblem(
                     Text(
                         f"기록의 스키마 {version}은(는) 이 판의 {newest}이(가) 아닙니다.",
                         f"The records have schema {version}, this release has {newest}.",
@@ -189,6 +198,16 @@ class SqliteRecords:
             yield
         except (SQLAlchemyError, OSError) as error:
             cause = getattr(error, "orig", None) or error
+            if getattr(cause, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+                raise StorageProblem(
+                    Text("기록 데이터베이스가 손상되었습니다.", "The records database is damaged."),
+                    where=f"{self._path}: {cause}",
+                    state=Text("아무것도 고치거나 지우지 않았습니다.", "Nothing was mended or removed."),
+                    hint=Text(
+                        "스냅숏이나 백업을 되돌리십시오: install.py --rollback --restore-data",
+                        "Put a snapshot or backup back: install.py --rollback --restore-data",
+                    ),
+                ) from error
             raise StorageProblem(
                 Text("기록 데이터베이스를 쓸 수 없습니다.", "The records database cannot be used."),
                 where=f"{self._path}: {cause}",

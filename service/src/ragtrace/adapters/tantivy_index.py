@@ -6,14 +6,15 @@ import json
 import os
 import shutil
 import threading
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tantivy
 
+from ragtrace.adapters.tantivy_files import META, IndexFiles
 from ragtrace.application.ports import Hit, IndexEntry, IndexMark
-from ragtrace.errors import StorageProblem
+from ragtrace.errors import IndexDamage, StorageProblem
 from ragtrace.limits import INDEX_HEAP_BYTES
 from ragtrace.text import Text
 
@@ -21,6 +22,7 @@ LAYOUT = "bm25-v1"
 # A term found in title or headings says more about a chunk than one in its text.
 HEADING_BOOST = 1.6
 _MARK = "mark"
+_NO_DAMAGE = ("LockBusy", "Lock", "PermissionDenied", "StorageFull", "ReadOnlyFilesystem", "QuotaExceeded")
 
 
 def _schema() -> tantivy.Schema:
@@ -38,12 +40,15 @@ class TantivyIndex:
     """An index folder. Any number of processes read it; one at a time writes, under the write lock."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create the index; an index that cannot be opened is set aside and made anew from the records."""
+        """Open or create the index. Raises `IndexDamage`; then `set_aside`, under the write lock, makes room for a new one."""
         self._folder = folder / LAYOUT
         self._lock = threading.Lock()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._index = self._open()
+            if not (self._folder / META).exists() and IndexFiles(self._folder).exists:
+                raise damaged(self._folder, f"{META}: missing")
+            with translated(self._folder):
+                self._index = tantivy.Index(_schema(), path=str(self._folder), reuse=True)
         except OSError as error:
             raise _unusable(self._folder, error) from error
         self._schema = self._index.schema
@@ -51,21 +56,12 @@ class TantivyIndex:
 
     def mark(self) -> IndexMark | None:
         """Return the mark of the last commit."""
-        searcher = self._searcher()
-        query = tantivy.Query.term_query(self._schema, "mark", _MARK, "basic")
-        hits = searcher.search(query, 1).hits
-        if not hits:
-            return None
-        values = searcher.doc(hits[0][1]).get_all("chunk")
-        try:
-            stored = json.loads(values[0])
-            return IndexMark(int(stored["sequence"]), str(stored["analyzer"]), str(stored["records"]))
-        except (ValueError, KeyError, IndexError, TypeError):
-            return None
+        with translated(self._folder):
+            return read_mark(self._searcher())
 
     def update(self, removed: Iterable[str], added: Iterable[IndexEntry], mark: IndexMark) -> None:
         """Remove, add and mark in one commit; a failure leaves the last commit as it was."""
-        try:
+        with translated(self._folder):
             writer = self._index.writer(heap_size=INDEX_HEAP_BYTES, num_threads=1)
             try:
                 for document_id in removed:
@@ -84,31 +80,40 @@ class TantivyIndex:
                 writer.commit()
             finally:
                 writer.wait_merging_threads()
-        except (ValueError, OSError) as error:
-            raise _unusable(self._folder, error) from error
         self._reload()
 
     def clear(self) -> None:
         """Remove everything in one commit."""
-        try:
+        with translated(self._folder):
             writer = self._index.writer(heap_size=INDEX_HEAP_BYTES, num_threads=1)
             writer.delete_all_documents()
             writer.commit()
             writer.wait_merging_threads()
-        except (ValueError, OSError) as error:
-            raise _unusable(self._folder, error) from error
         self._reload()
 
     def size(self) -> int:
         """Return the number of chunks; the marking document is not one."""
         return max(0, self._searcher().num_docs - 1)
 
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk of the last commit."""
+        searcher = self._searcher()
+        with translated(self._folder):
+            hits = searcher.search(tantivy.Query.all_query(), max(1, searcher.num_docs), count=False).hits
+            for _, address in hits:
+                key = str(searcher.doc(address).get_first("chunk"))
+                # The document that carries the mark holds JSON there.
+                if not key.startswith("{"):
+                    yield key
+
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """Return in how many chunks each term stands, in text or headings."""
         searcher = self._searcher()
-        return {
-            term: max(searcher.doc_freq("body", term), searcher.doc_freq("heading", term)) for term in terms
-        }
+        with translated(self._folder):
+            return {
+                term: max(searcher.doc_freq("body", term), searcher.doc_freq("heading", term))
+                for term in terms
+            }
 
     def search(self, terms: Mapping[str, float], limit: int) -> list[Hit]:
         """Return the best chunks; the query is built from terms, never parsed from what a user typed."""
@@ -119,38 +124,26 @@ class TantivyIndex:
                 parts.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, boost)))
         if not parts or limit < 1:
             return []
-        try:
+        with translated(self._folder):
             searcher = self._searcher()
             result = searcher.search(tantivy.Query.boolean_query(parts), limit, count=False)
             found = [
                 Hit(str(searcher.doc(address)["chunk"][0]), float(score)) for score, address in result.hits
             ]
-        except (ValueError, OSError) as error:
-            raise _unusable(self._folder, error) from error
         return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))
-
-    def _open(self) -> tantivy.Index:
-        folder = str(self._folder)
-        try:
-            return tantivy.Index(_schema(), path=folder, reuse=True)
-        except ValueError:
-            aside = self._folder.with_name(f"{LAYOUT}.broken-{int(time.time())}")
-            shutil.rmtree(aside, ignore_errors=True)
-            os.replace(self._folder, aside)
-            self._folder.mkdir()
-            return tantivy.Index(_schema(), path=folder, reuse=True)
 
     def _searcher(self) -> tantivy.Searcher:
         """Return a searcher over the last commit, also when another process made it."""
         with self._lock:
             version = self._version()
-            if version != self._seen:
-                self._index.reload()
-                self._seen = version
-            return self._index.searcher()
+            with translated(self._folder):
+                if version != self._seen:
+                    self._index.reload()
+                    self._seen = version
+                return self._index.searcher()
 
     def _reload(self) -> None:
-        with self._lock:
+        with self._lock, translated(self._folder):
             self._seen = self._version()
             self._index.reload()
 
@@ -160,6 +153,71 @@ class TantivyIndex:
         except FileNotFoundError:
             return (0, 0, 0)
         return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def read_mark(searcher: tantivy.Searcher) -> IndexMark | None:
+    """Return the mark of the commit that `searcher` looks at."""
+    hits = searcher.search(tantivy.Query.term_query(_schema(), "mark", _MARK, "basic"), 1).hits
+    if not hits:
+        return None
+    values = searcher.doc(hits[0][1]).get_all("chunk")
+    try:
+        stored = json.loads(values[0])
+        return IndexMark(
+            int(stored["sequence"]),
+            str(stored["analyzer"]),
+            str(stored["records"]),
+            str(stored.get("through", "")),
+            int(stored.get("toward", -1)),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return None
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move an index away, so that a new one is made; the write lock is held. One earlier copy is kept, no more."""
+    current = folder / LAYOUT
+    aside = folder / f"{LAYOUT}.broken"
+    try:
+        if not current.exists():
+            return None
+        for old in folder.glob(f"{LAYOUT}.broken*"):
+            shutil.rmtree(old)
+        os.replace(current, aside)
+    except OSError as error:
+        raise _unusable(current, error) from error
+    return aside
+
+
+def damaged(folder: Path, what: str) -> IndexDamage:
+    """Return the error of an index whose files are not as they were written."""
+    return IndexDamage(
+        Text("검색 색인이 손상되었습니다.", "The search index is damaged."),
+        where=f"{folder}: {what}",
+        state=Text("문서 기록은 그대로입니다.", "The records of the documents are untouched."),
+        hint=Text(
+            "서비스를 다시 시작하면 기록에서 다시 만듭니다. 또는 멈춘 뒤: ragtrace index rebuild",
+            "A restart of the service makes it anew from the records. Or stop it, then: ragtrace index rebuild",
+        ),
+    )
+
+
+@contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """Turn what tantivy raises into our errors, its panics (which are no `Exception`) included."""
+    try:
+        yield
+    except ValueError as error:
+        # tantivy has one error for everything; what a full disk or a missing right causes is no damage.
+        if any(sign in str(error) for sign in _NO_DAMAGE):
+            raise _unusable(folder, error) from error
+        raise damaged(folder, str(error)) from error
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise damaged(folder, f"panic: {error}") from error
 
 
 def _unusable(folder: Path, error: Exception) -> StorageProblem:

@@ -67,11 +67,17 @@ class IndexEntry:
 
 @dataclass(frozen=True)
 class IndexMark:
-    """What an index holds: the changes of the records up to `sequence`, analyzed by `analyzer`."""
+    """What an index holds: the changes of the records up to `sequence`, analyzed by `analyzer`.
+
+    While it is being rebuilt its sequence is -1; then it holds the documents up to the id `through`, as they were when
+    the records stood at `toward`.
+    """
 
     sequence: int
     analyzer: str
     records: str
+    through: str = ""
+    toward: int = -1
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,10 @@ class LexicalIndex(Protocol):
 
     def size(self) -> int:
         """Return the number of chunks."""
+        ...
+
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk, in no order."""
         ...
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
@@ -160,6 +170,10 @@ class Records(Protocol):
 
     def documents(self, limit: int | None = None) -> list[Document]:
         """Return documents by source and path."""
+        ...
+
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk, in no order."""
         ...
 
     def passages(self, chunk_ids: Sequence[str]) -> dict[str, Passage]:

@@ -16,6 +16,7 @@ from ragtrace.application.ports import (
     LexicalAnalyzer,
     LexicalIndex,
     Records,
+    RecordsState,
     StoredDocument,
 )
 
@@ -32,10 +33,12 @@ class Reconciled:
 
 def in_step(records: Records, index: LexicalIndex, analyzer: LexicalAnalyzer) -> bool:
     """Say whether the index shows exactly what the records hold."""
-    state = records.state()
-    return not state.pending and index.mark() == IndexMark(
-        state.sequence, analyzer.fingerprint, state.records
-    )
+    return shows(records.state(), index.mark(), analyzer.fingerprint)
+
+
+def shows(state: RecordsState, mark: IndexMark | None, fingerprint: str) -> bool:
+    """Say whether an index with this mark shows exactly what records in this state hold."""
+    return not state.pending and mark == IndexMark(state.sequence, fingerprint, state.records)
 
 
 def bring_in_step(
@@ -59,21 +62,42 @@ def bring_in_step(
         or mark.sequence > state.sequence
         or mark.sequence < state.settled
     )
-    if rebuild:
+    resume = _resumable(mark, state, analyzer.fingerprint) if rebuild else ""
+    if rebuild and not resume:
         index.clear()
-    wanted = records.document_ids() if rebuild else list(state.pending)
+    every = [key for key in records.document_ids() if key > resume] if rebuild else list(state.pending)
     # Only the last commit may claim the sequence; the ones before it stay unfinished on purpose.
-    unfinished = IndexMark(-1, analyzer.fingerprint, state.records)
     finished = IndexMark(state.sequence, analyzer.fingerprint, state.records)
-    for start in range(0, max(len(wanted), 1), BATCH):
-        ids = wanted[start : start + BATCH]
-        last = start + BATCH >= len(wanted)
-        keep = mark if mark is not None and not rebuild else unfinished
-        index.update(ids, index_entries(records.load(ids), analyzer), finished if last else keep)
+    for start in range(0, max(len(every), 1), BATCH):
+        ids = every[start : start + BATCH]
+        last = start + BATCH >= len(every)
+        if last:
+            following = finished
+        elif rebuild or mark is None:
+            following = IndexMark(-1, analyzer.fingerprint, state.records, ids[-1], state.sequence)
+        else:
+            following = mark
+        index.update(ids, index_entries(records.load(ids), analyzer), following)
         if progress is not None:
-            progress(min(start + BATCH, len(wanted)), len(wanted))
+            progress(min(start + BATCH, len(every)), len(every))
     records.settle(state.sequence)
-    return Reconciled(len(wanted), rebuilt=rebuild)
+    return Reconciled(len(every), rebuilt=rebuild)
+
+
+def interrupted(records: Records, index: LexicalIndex, analyzer: LexicalAnalyzer) -> bool:
+    """Say whether a rebuild of these records was begun and not finished."""
+    return bool(_resumable(index.mark(), records.state(), analyzer.fingerprint))
+
+
+def _resumable(mark: IndexMark | None, state: RecordsState, fingerprint: str) -> str:
+    """Return the id up to which an interrupted rebuild of these very records had come, or nothing.
+
+    Documents are taken in the order of their ids, and nobody changes records without finishing the index first.
+    """
+    if mark is None or mark.through == "":
+        return ""
+    same = IndexMark(-1, fingerprint, state.records, mark.through, state.sequence)
+    return mark.through if mark == same else ""
 
 
 def index_entries(stored: Sequence[StoredDocument], analyzer: LexicalAnalyzer) -> Iterator[IndexEntry]:

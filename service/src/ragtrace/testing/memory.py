@@ -124,6 +124,11 @@ class MemoryRecords:
         found = (one.document for one in self._stored.values())
         return sorted(found, key=lambda each: (each.source, each.path))[:limit]
 
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk."""
+        for one in self._stored.values():
+            yield from (chunk.id for chunk in one.chunks)
+
     def passages(self, chunk_ids: Sequence[str]) -> dict[str, Passage]:
         """Return what is known about chunks."""
         wished = set(chunk_ids)
@@ -166,6 +171,10 @@ class MemoryIndex:
     def size(self) -> int:
         """Return the number of chunks."""
         return len(self._entries)
+
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk."""
+        yield from (each.chunk_id for each in self._entries)
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """Return in how many chunks each term stands, in text or headings."""

@@ -36,6 +36,13 @@ def ingest(container: Container, arguments: argparse.Namespace, console: Console
         )
 
     with container.lock():
+        if container.mend():
+            console.talk(
+                Text(
+                    "검색 색인이 손상되어 기록에서 다시 만듭니다.",
+                    "The search index is damaged; it is made anew from the records.",
+                )
+            )
         report = container.ingest.run(source, delete_missing=arguments.delete_missing, progress=progress)
     for outcome in report.outcomes:
         if outcome.status == "failed" or (arguments.verbose and outcome.status != "unchanged"):
@@ -134,17 +141,7 @@ def status(container: Container, _arguments: argparse.Namespace, console: Consol
 
 def migrate(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
     """Bring the data to this release's format; nothing is done where it has it already."""
-    answer = _probe(container.settings)
-    if answer in ("ready", "starting"):
-        raise BusyProblem(
-            Text("서비스가 이 데이터를 쓰고 있습니다.", "The service is using this data."),
-            where=str(container.settings.data_folder),
-            state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
-            hint=Text(
-                "서비스를 멈춘 뒤 실행하십시오: install.py --stop",
-                "Stop the service first: install.py --stop",
-            ),
-        )
+    refuse_while_running(container)
     before, after = container.migrate(console.talk)
     if before == after:
         console.say(Text(f"데이터의 형식은 {after}입니다.", f"The data has format {after}."))
@@ -157,6 +154,20 @@ def migrate(container: Container, _arguments: argparse.Namespace, console: Conso
         )
     console.data({"before": before, "after": after})
     return 0
+
+
+def refuse_while_running(container: Container) -> None:
+    """Raise `BusyProblem` where the service of this configuration answers, ready or not."""
+    if _probe(container.settings) in ("ready", "starting", "not_ready"):
+        raise BusyProblem(
+            Text("서비스가 이 데이터를 쓰고 있습니다.", "The service is using this data."),
+            where=str(container.settings.data_folder),
+            state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
+            hint=Text(
+                "서비스를 멈춘 뒤 실행하십시오: install.py --stop",
+                "Stop the service first: install.py --stop",
+            ),
+        )
 
 
 def _probe(settings: Settings) -> str:

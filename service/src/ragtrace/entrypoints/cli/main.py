@@ -17,6 +17,7 @@ _COMMANDS = {
     "ingest": Text("폴더의 문서를 받아들입니다.", "take the documents of a folder in"),
     "ask": Text("질문에 출처와 함께 답합니다.", "answer a question, with sources"),
     "documents": Text("문서를 봅니다.", "look at the documents"),
+    "index": Text("검색 색인을 검사하거나 다시 만듭니다.", "verify the search index, or make it anew"),
     "status": Text("상태를 봅니다.", "show the state of data and service"),
     "config": Text("설정을 봅니다.", "look at the configuration"),
     "migrate": Text("데이터를 이 판의 형식으로 바꿉니다.", "bring the data to the format of this release"),
@@ -59,7 +60,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
     from ragtrace.bootstrap import Container, preload
-    from ragtrace.entrypoints.cli import commands
+    from ragtrace.entrypoints.cli import commands, index
     from ragtrace.privileges import drop_to_owner
 
     # Documents are the company's: what is made here is for the service's user and group only.
@@ -69,7 +70,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
             preload(settings)
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
-    command = getattr(commands, arguments.run)
+    command = getattr(index if arguments.run.startswith("index_") else commands, arguments.run)
     return int(command(Container(settings), arguments, console))
 
 
@@ -128,8 +129,33 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     )
     listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
     listing.set_defaults(run="documents_list")
+    _index_arguments(made["index"].add_subparsers(required=True, metavar="ACTION"), common, text)
     _config_arguments(made["config"].add_subparsers(required=True, metavar="ACTION"), common, text)
     return parser
+
+
+def _index_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
+    assert isinstance(actions, argparse._SubParsersAction)
+    assert callable(text)
+    for name, line in (
+        (
+            "verify",
+            text(
+                "색인이 기록의 모든 조각을 갖고 있는지 검사(0 온전, 1 아님)",
+                "does the index hold every chunk of the records, and no other? 0 yes, 1 no",
+            ),
+        ),
+        (
+            "rebuild",
+            text(
+                "기록에서 색인을 다시 만듦. 서비스를 먼저 멈춰야 하고, 중단되면 다음 실행이나 시작이 끝냄",
+                "make the index anew from the records; stop the service first. Interrupted, the next run or start finishes it",
+            ),
+        ),
+    ):
+        actions.add_parser(name, parents=[common], help=line, description=line).set_defaults(
+            run=f"index_{name}"
+        )
 
 
 def _config_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from anyio import to_thread
@@ -22,6 +22,7 @@ from ragtrace.domain.answers import AnswerPiece
 from ragtrace.entrypoints.http.guard import AccessLog, Admission, BodyLimit, error_body, language
 from ragtrace.entrypoints.http.messages import QueryBody, answer_item, closing, references
 from ragtrace.entrypoints.http.readiness import Readiness
+from ragtrace.entrypoints.http.status import Status, add_status
 from ragtrace.errors import InvalidRequest, NoVisionModel, RagTraceError
 from ragtrace.settings import ServerSettings
 from ragtrace.text import Text
@@ -31,13 +32,23 @@ _HTTP_TYPES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowe
 
 
 def create_app(
-    ask: Ask, readiness: Readiness, clock: Clock, settings: ServerSettings, generation: str
+    ask: Callable[[], Ask],
+    readiness: Readiness,
+    clock: Clock,
+    settings: ServerSettings,
+    generation: str,
+    status: Status | None = None,
 ) -> FastAPI:
-    """Build the application around its use case. Interactive docs are off: they load scripts from a CDN."""
+    """Build the application around its use case, which is there once it is ready.
+
+    Interactive docs are off: they load scripts from a CDN.
+    """
     app = FastAPI(title="RAGTrace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.language = settings.language
     admission = Admission(settings.max_concurrent)
     _add_health(app, readiness, generation)
+    if status is not None:
+        add_status(app, status)
     _add_questions(app, ask, readiness, clock, admission)
     _add_errors(app)
     app.add_middleware(BodyLimit, most=settings.max_body_kb * 1024)
@@ -53,21 +64,26 @@ def _add_health(app: FastAPI, readiness: Readiness, generation: str) -> None:
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        ready = readiness.ready
+        if readiness.selfcheck is not None and readiness.loaded:
+            await readiness.selfcheck.refreshed()
+        told = readiness.status
         body = {
-            "status": "ready" if ready else "starting",
+            "status": told,
             "generation": generation,
             "version": __version__,
             "parts": readiness.parts(),
         }
-        return JSONResponse(body, status_code=200 if ready else 503)
+        return JSONResponse(body, status_code=200 if told == "ready" else 503)
 
 
-def _add_questions(app: FastAPI, ask: Ask, readiness: Readiness, clock: Clock, admission: Admission) -> None:
+def _add_questions(
+    app: FastAPI, asking: Callable[[], Ask], readiness: Readiness, clock: Clock, admission: Admission
+) -> None:
     @app.post("/query")
     async def query(body: QueryBody) -> dict[str, Any]:
         _check(body, readiness)
         with admission.admitted():
+            ask = asking()
             answer = await to_thread.run_sync(lambda: ask.answer(body.qry_contents, rag=body.rag))
         items = [*references(answer.passages), answer_item(answer.text)]
         return {**closing(_identity(body), answer.supported, clock.now()), "data_list": items}
@@ -77,6 +93,7 @@ def _add_questions(app: FastAPI, ask: Ask, readiness: Readiness, clock: Clock, a
         _check(body, readiness)
         admission.enter()
         try:
+            ask = asking()
             found = await to_thread.run_sync(lambda: ask.retrieve(body.qry_contents, rag=body.rag))
         except BaseException:
             admission.leave()

@@ -14,10 +14,15 @@ from typing import Any
 import uvicorn
 
 from ragtrace import __version__
+from ragtrace.application.checkup import Subject
+from ragtrace.application.ports import LexicalAnalyzer
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.http.app import create_app
-from ragtrace.entrypoints.http.readiness import Readiness
-from ragtrace.errors import RagTraceError, StartProblem
+from ragtrace.entrypoints.http.readiness import Readiness, worth_waiting
+from ragtrace.entrypoints.http.selfcheck import SelfCheck
+from ragtrace.entrypoints.http.status import Status
+from ragtrace.entrypoints.http.validation import Validation
+from ragtrace.errors import NotReady, RagTraceError, StartProblem
 from ragtrace.text import Text
 
 LOG = logging.getLogger("ragtrace")
@@ -30,9 +35,16 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
     listener = _listen(settings.host, settings.port)
     with listener:
         readiness = _readiness(container)
-        app = create_app(
-            container.ask, readiness, container.clock, settings, environment.get("RAGTRACE_GENERATION", "")
+        generation = environment.get("RAGTRACE_GENERATION", "")
+        status = Status(
+            readiness=readiness,
+            validation=Validation(container.validator(generation, environment), container.clock),
+            counts=lambda: container.records.counts(),
+            clock=container.clock,
+            generation=generation,
+            language=settings.language,
         )
+        app = create_app(lambda: container.ask, readiness, container.clock, settings, generation, status)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -51,18 +63,26 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
             if readiness.failure is not None:
                 server.should_exit = True
             else:
+                if readiness.selfcheck is not None:
+                    readiness.selfcheck.refresh()
                 LOG.info(json.dumps({"event": "ready"}))
 
-        readiness.load_in_background(loaded)
+        def waiting(problem: RagTraceError) -> None:
+            LOG.error(problem.render("en"))
+            LOG.info(json.dumps({"event": "not_ready", "reference": problem.reference}))
+
+        readiness.load_in_background(loaded, waiting)
         host, port = listener.getsockname()[:2]
         LOG.info(json.dumps({"event": "listening", "host": host, "port": port, "version": __version__}))
         server.run(sockets=[listener])
+        readiness.stop()
     LOG.info(json.dumps({"event": "stopped"}))
     return _outcome(readiness.failure)
 
 
 def _outcome(failure: Exception | None) -> int:
-    if failure is None:
+    # A service that was stopped while it waited for its storage did as it was told.
+    if failure is None or (isinstance(failure, RagTraceError) and worth_waiting(failure)):
         return 0
     if isinstance(failure, RagTraceError):
         raise failure
@@ -72,25 +92,36 @@ def _outcome(failure: Exception | None) -> int:
 
 
 def _readiness(container: Container) -> Readiness:
-    """Open records and index now, so that their failure is an error of the start; load the rest later."""
-    records, index = container.records, container.index
+    """Open records and index and load the rest, in the background: what is damaged is then a part that is not ready."""
+
+    def stored() -> str:
+        return f"{container.records.counts()[0]} documents"
 
     def analyzer() -> str:
         container.analyzer.load()
         return container.analyzer.fingerprint
 
     def in_step() -> str:
-        container.catch_up()
-        return f"{index.size()} chunks"
+        def progress(done: int, total: int) -> None:
+            readiness.note("index", f"documents {done}/{total}")
 
-    def stored() -> str:
-        return f"{records.counts()[0]} documents"
+        container.catch_up(progress, thorough=True)
+        return f"{container.index.size()} chunks"
 
     def model() -> str:
         container.model.load()
         return container.model.name
 
-    return Readiness({"records": stored, "analyzer": analyzer, "index": in_step, "model": model})
+    def loaded_analyzer() -> LexicalAnalyzer:
+        if not readiness.is_ready("analyzer"):
+            raise NotReady(Text("분석기를 불러오는 중입니다.", "The analyzer is being loaded."))
+        return container.analyzer
+
+    selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer))
+    readiness = Readiness(
+        {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}, selfcheck
+    )
+    return readiness
 
 
 def _listen(host: str, port: int) -> socket.socket:
