@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,24 +18,29 @@ if TYPE_CHECKING:
     from .audit import Settings
 
 SOURCES = ("pypi", "osv", "safety", "none")
+# Where an answer is what the command is for.
+ASKED = SOURCES[:-1]
 
 
-def auditing(lang: str) -> argparse.ArgumentParser:
-    """Return the options about advisories, as a parent of the commands that assess."""
+def asking(lang: str, sources: Sequence[str] = SOURCES) -> argparse.ArgumentParser:
+    """Return the options that say whom to ask, one of `sources`."""
 
     def text(korean: str, english: str) -> str:
         return Text(korean, english).to(lang)
 
     parent = argparse.ArgumentParser(add_help=False)
     add = parent.add_argument
+    nobody = Text("", "")
+    if "none" in sources:
+        nobody = Text(", none은 묻지 않음", ", none asks nobody")
     add(
         "--audit",
-        choices=SOURCES,
+        choices=sources,
         default="pypi",
         help=text(
-            "알려진 취약점을 물을 곳: pypi·osv는 pip-audit, safety는 계정 필요, none은 묻지 않음 (기본: pypi)",
-            "whom to ask about known vulnerabilities: pypi and osv by pip-audit, safety needs an account, none "
-            "asks nobody (default: pypi)",
+            f"알려진 취약점을 물을 곳: pypi·osv는 pip-audit, safety는 계정 필요{nobody.ko} (기본: pypi)",
+            "whom to ask about known vulnerabilities: pypi and osv by pip-audit, safety needs an "
+            f"account{nobody.en} (default: pypi)",
         ),
     )
     add(
@@ -42,6 +49,17 @@ def auditing(lang: str) -> argparse.ArgumentParser:
         metavar="URL",
         help=text("OSV 질의 주소", "where OSV answers queries"),
     )
+    return parent
+
+
+def auditing(lang: str) -> argparse.ArgumentParser:
+    """Return the options about advisories, as a parent of the commands that assess."""
+
+    def text(korean: str, english: str) -> str:
+        return Text(korean, english).to(lang)
+
+    parent = argparse.ArgumentParser(add_help=False, parents=[asking(lang)])
+    add = parent.add_argument
     add(
         "--advisories",
         type=Path,
@@ -82,9 +100,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     from bundle.errors import UsageProblem
 
-    from .advisories.interface import OSV_URL
-    from .audit import Settings
-
     if options.audit == "none" and options.advisories is None and options.fail_on != "none":
         raise UsageProblem(
             Text(
@@ -93,13 +108,23 @@ def settings_of(options: argparse.Namespace) -> Settings:
             ),
             hint=Text("--audit none 을 빼십시오", "leave out --audit none"),
         )
-    asked_by_pip_audit = options.audit in ("pypi", "osv")
-    settings = Settings(
-        source="pip-audit" if asked_by_pip_audit else options.audit,
-        service=options.audit if asked_by_pip_audit else "pypi",
-        osv_url=options.osv_url or os.environ.get("PIP_AUDIT_OSV_URL") or OSV_URL,
+    settings = asked(options)
+    return replace(
+        settings,
         snapshot=options.advisories,
         # Whoever insists on an answer has probably just mended the network: do not repeat a failure.
-        retry_after=Settings.retry_after if options.fail_on == "none" else timedelta(0),
+        retry_after=settings.retry_after if options.fail_on == "none" else timedelta(0),
     )
-    return settings
+
+
+def asked(options: argparse.Namespace) -> Settings:
+    """Return whom to ask."""
+    from .advisories.interface import OSV_URL
+    from .audit import Settings
+
+    by_pip_audit = options.audit in ("pypi", "osv")
+    return Settings(
+        source="pip-audit" if by_pip_audit else options.audit,
+        service=options.audit if by_pip_audit else "pypi",
+        osv_url=options.osv_url or os.environ.get("PIP_AUDIT_OSV_URL") or OSV_URL,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Protocol
 
-from . import build, cache, diff, inspect, interpreters, keys, models, plan, verify
+from . import advisories, build, cache, diff, inspect, interpreters, keys, models, plan, verify
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -29,4 +29,15 @@ class Command(Protocol):
 
 
 # In the order of the help. `build` is what runs when no command is named.
-COMMANDS: tuple[Command, ...] = (build, plan, models, interpreters, keys, inspect, verify, diff, cache)
+COMMANDS: tuple[Command, ...] = (
+    build,
+    plan,
+    models,
+    interpreters,
+    keys,
+    advisories,
+    inspect,
+    verify,
+    diff,
+    cache,
+)

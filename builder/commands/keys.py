@@ -80,8 +80,8 @@ def add(
         "sign",
         parents=[secret, speaking],
         help=text(
-            "풀어 둔 번들이나 키 기록에 서명 더하기",
-            "add a signature to an unpacked bundle or a trust record",
+            "풀어 둔 번들, 키 기록, 취약점 스냅숏에 서명 더하기",
+            "add a signature to an unpacked bundle, a trust record or an advisory snapshot",
         ),
     )
     sign.add_argument(
@@ -89,8 +89,9 @@ def add(
         type=Path,
         metavar="MANIFEST.json",
         help=text(
-            "번들의 매니페스트 또는 키 기록 000002.json (옆에 서명을 씁니다)",
-            "the bundle's manifest, or a trust record such as 000002.json; the signature goes beside",
+            "번들의 매니페스트, 키 기록 000002.json 또는 취약점 스냅숏 (옆에 서명을 씁니다)",
+            "the bundle's manifest, a trust record such as 000002.json, or an advisory snapshot; the signature goes "
+            "beside",
         ),
     )
     sign.add_argument(
@@ -156,16 +157,19 @@ def _show(options: argparse.Namespace, console: Console) -> None:
 
 
 def _sign(options: argparse.Namespace, console: Console) -> None:
-    from ..sealing import countersign, keys, passphrase, records
+    from ..sealing import countersign, keys, passphrase, records, renewals
     from ..sealing.signing import allowed_signers_line
 
     source = passphrase.from_options(options.passphrase_file, console.lang)
     signer = keys.load_signer(options.signing_key or keys.default_key_path(), options.principal, source)
-    if options.manifest.name != layout.MANIFEST:
+    if renewals.is_renewal(options.manifest):
+        place, earlier = renewals.add_signature(options.manifest, signer)
+    elif options.manifest.name != layout.MANIFEST:
         _, _, made = records.add_signature(options.manifest, signer)
         keyrecords.told(options, console, made, [signer])
         return
-    place, earlier = countersign.countersign(options.manifest, signer)
+    else:
+        place, earlier = countersign.countersign(options.manifest, signer)
     if options.json:
         console.result_json(
             {

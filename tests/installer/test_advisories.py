@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builder import cli
+from builder.sealing.keys import create_key, load_signer
 from builder.sealing.signing import SigningKey
-from bundle.advisories import Advisory, Severity, Unknown
+from bundle.advisories import Advisory, AuditReport, Pinned, Severity, Unknown
+from bundle.hashing import sha256_bytes
 from bundle.manifest import Advisories, Package
 from bundle.trustrecords import Carried
 from installer import accepted
+from tests.support import advisories as services
 from tests.support import renewals, trust
 from tests.support.bundles import HERE, Bundle
 from tests.support.renewals import day
 from tests.support.trust import KeyHouse
+from tests.validator.fakes import run
+from validator.checks.vulnerabilities import known_vulnerabilities
+from validator.model import Status
+from validator.subject import Subject
 
 from .site import Run, Site
 
@@ -253,3 +262,35 @@ def test_uninstall_keeps_it_with_the_trust_and_a_purge_takes_it_along(
     assert site.run("--uninstall").code == 0 and site.prefix.renewal.exists()
     assert site.run("--uninstall", "--purge-data").code in (0, 2)
     assert not site.prefix.renewal.exists() and not site.prefix.trust.exists()
+
+
+def test_what_the_builder_makes_is_applied_and_believed_by_the_validator(
+    site: Site,
+    bundle_for: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The monthly routine, both sides, with the real command and a service on loopback."""
+    monkeypatch.setenv("RAGTRACE_CACHE_DIR", str(tmp_path / "cache"))
+    create_key(tmp_path / "key", "builder@example", None)
+    key = load_signer(tmp_path / "key")
+    content = described("1.0", days=-200)
+    report = AuditReport("a test", content["advisories"].date, (), (), (Pinned("alpha", "1.0"),)).to_bytes()
+    content["advisories"] = replace(content["advisories"], sha256=sha256_bytes(report))
+    bundle = bundle_for(serve=None, key=key, files={"05_Documentation/advisories.json": report}, **content)
+    assert site.install(bundle).code == 0
+    place = site.prefix.generation(site.active()) / "tools" / "05_Documentation" / "advisories.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(report)
+    assert run(known_vulnerabilities, Subject(site.root)).status is Status.WARN, "200 days old"
+    usb = tmp_path / "usb" / "advisories.json"
+    manifest = site.prefix.generation(site.active()) / "tools" / "MANIFEST.json"
+    with services.serve() as served:
+        words = ["advisories", "--manifest", str(manifest), "--signing-key", str(tmp_path / "key")]
+        words += ["--audit", "osv", "--osv-url", served.osv_url, "--output", str(usb)]
+        assert cli.main(words) == 0, capfd.readouterr().err
+    done = site.run("--advisories", str(usb), "--lang", "ko")
+    assert done.code == 0 and "적용했습니다" in done.out, done.err
+    outcome = run(known_vulnerabilities, Subject(site.root))
+    assert outcome.status is Status.PASS and "renewed snapshot" in outcome.measured
