@@ -50,6 +50,12 @@ def _small_integer(text: str) -> int:
     return int(text)
 
 
+def _fraction(text: str) -> float:
+    if len(text) > 40:
+        raise ValueError("number too long")
+    return float(text)
+
+
 class Fields:
     """Typed access to one JSON object; every complaint names the field."""
 
@@ -109,8 +115,13 @@ class Fields:
         return tuple(Fields({key: item}, self.name).number(key, low, high) for item in listed)
 
 
-def parse(data: bytes, name: str) -> Fields:
+def parse(data: bytes, name: str, *, fractions: bool = False) -> Fields:
     """Parse one JSON object; `name` is what complaints call it. The caller has checked the size.
+
+    Args:
+        data: the document.
+        name: what complaints call it.
+        fractions: numbers may have them; nothing that is signed needs any.
 
     Raises:
         ValueError: not UTF-8 JSON, duplicate keys, NaN or a fraction, too deep, a number out of range, or
@@ -123,7 +134,7 @@ def parse(data: bytes, name: str) -> Fields:
             object_pairs_hook=_no_duplicates,
             parse_constant=_no_constant,
             parse_int=_small_integer,
-            parse_float=_no_constant,
+            parse_float=_fraction if fractions else _no_constant,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

@@ -23,6 +23,7 @@ HELP = {
     "explain_trust": Text("무엇이 확인되었고 무엇이 확인되지 않았는지 설명", "say in words what is established about the bundle's origin and what is not"),
     "rollback": Text("보관된 릴리스로 되돌림 (기본: 바로 이전 것)", "return to a kept release (default: the one before)"),
     "repair": Text("손상된 것만 새 릴리스 폴더에 다시 만듦 (필요하면 --bundle)", "make again just what is damaged, in a new release folder (with --bundle where its contents are gone)"),
+    "recover": Text("끝나지 않은 작업을 끝내거나 되돌림 (다른 모든 명령도 먼저 이것을 함)", "finish or undo what an earlier run left (every other command does that first, too)"),
     "prune": Text("보관할 릴리스만 남기고 지움", "remove releases and contents that are not kept"),
     "uninstall": Text("설치를 제거하고 데이터와 설정은 남김", "remove the installation; data and configuration stay"),
     "config": Text("설정을 보여 주거나(값 없음) KEY=VALUE로 바꿈", "show the configuration, or change it by KEY=VALUE"),
@@ -115,6 +116,7 @@ def _add_commands(group: argparse._ArgumentGroup, text: Callable[[str], str]) ->
     what.add_argument("--explain-trust", action="store_true", help=text("explain_trust"))
     what.add_argument("--rollback", nargs="?", const="", default=None, metavar="GEN", help=text("rollback"))
     what.add_argument("--repair", action="store_true", help=text("repair"))
+    what.add_argument("--recover", action="store_true", help=text("recover"))
     what.add_argument("--prune", action="store_true", help=text("prune"))
     what.add_argument("--uninstall", action="store_true", help=text("uninstall"))
     what.add_argument("--config", nargs="*", default=None, metavar="KEY=VALUE", help=text("config"))
@@ -164,6 +166,7 @@ _MODULES = {
     "explain_trust": "explain_trust",
     "rollback": "rollback",
     "repair": "repair",
+    "recover": "recover",
     "prune": "prune",
     "uninstall": "uninstall",
     "config": "config",

@@ -12,6 +12,12 @@ from bundle import chainlog
 def record(prefix: Path, action: str, outcome: str, checks: Sequence[str]) -> None:
     """Append one entry to the log below ``<prefix>/state``.
 
+    Args:
+        prefix: the installation.
+        action: an id of the fixed list.
+        outcome: ``started``, ``done``, ``failed``, ``interrupted``, ``declined`` or ``unavailable``.
+        checks: the checks that it was about.
+
     Raises:
         OSError: it could not be written.
     """

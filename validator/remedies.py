@@ -117,7 +117,7 @@ REMEDIES: Dict[str, Remedy] = {
             "설치 프로그램을 다시 실행하면 이어서 끝내거나 되돌립니다",
             "run the installer again: it finishes or undoes",
         ),
-        "{install} --status",
+        "{install} --recover",
     ),
     "restart": Remedy(
         Text("서비스를 다시 시작하십시오", "restart the service"), "{install} --stop && {install} --start"

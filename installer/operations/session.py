@@ -70,7 +70,7 @@ def command_for(prefix: Prefix, *words: str) -> str:
 
 
 # Operations by which an operator says that another attempt is wanted, whatever failed before.
-DELIBERATE = ("rollback", "repair", "start")
+DELIBERATE = ("rollback", "repair", "recover", "start")
 
 
 @contextmanager
