@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from bundle import chainlog
 from bundle.hashing import sha256_file
+from installer import advisory_store, trust_store
 
 from .workshop import FOREIGN, SECRET, Snapshot, Start, Workshop, same
 
@@ -198,6 +199,21 @@ def _mended(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return [f"not mended: {path.name}" for path in objects if sha256_file(path)[1] != path.name]
 
 
+def _renewed(workshop: Workshop) -> None:
+    _do(workshop, *workshop.words("v1"))
+    _do(workshop, "--advisories", str(workshop.snapshot("v1", EARLIER)))
+    workshop.plant()
+
+
+def _believed(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
+    """Tell of a snapshot that is neither the earlier nor the new one, each with its own signature."""
+    prefix = workshop.prefix
+    found = advisory_store.held(prefix, trust_store.anchors(prefix, "", ()))
+    if found.problem is not None or found.date not in ((LATER,) if done else (EARLIER, LATER)):
+        return [f"snapshot: {found.date!r} {found.problem}"]
+    return []
+
+
 def _uninstalled(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return _left(workshop, {"data", "config", "trust", "state", FOREIGN}) if done else []
 
@@ -222,6 +238,8 @@ def _pruned(workshop: Workshop, begun: Snapshot, done: bool) -> list[str]:
     return [f"not pruned: {name}" for name in names if name != workshop.release("v1")] if done else []
 
 
+EARLIER, LATER = "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"
+
 EMPTY = Start("empty", lambda workshop: None)
 V1 = Start("v1", _installed)
 V2 = Start("v2 after v1", _upgraded)
@@ -230,6 +248,8 @@ FORMAT_2 = Start("data of format 2", _second_format)
 THREE = Start("three releases", _three)
 DAMAGED = Start("damaged", _damaged)
 BITTEN = Start("damaged store", _bitten)
+
+RENEWED = Start("v1 with a snapshot", _renewed)
 
 INSTALL = Scenario("install", EMPTY, lambda w: w.words("v1"), "", "v1", "v1", own=_provided)
 UPGRADE = Scenario("upgrade", THREE, lambda w: w.words("v2"), "v1", "v2", "v2")
@@ -284,6 +304,11 @@ RESTORE = Scenario(
     "format 2", "format 1", "format 1", own=_data,
 )  # fmt: skip
 
+ADVISORIES = Scenario(
+    "advisories", RENEWED, lambda w: ("--advisories", str(w.snapshot("v1", LATER))), "v1", "v1", "v1",
+    look=_believed,
+)  # fmt: skip
+
 RECOVERIES = (
     killed(INSTALL, "after its switch", at(" os.rename current.json", later=1)),
     killed(UPGRADE, "while uv installs", containing("subprocess.Popen", "require")),
@@ -321,6 +346,7 @@ SCENARIOS = {
         MIGRATION,
         BAD_MIGRATION,
         RESTORE,
+        ADVISORIES,
         *RECOVERIES,
     )
 }

@@ -31,6 +31,7 @@ from installer import settings as service_settings
 from installer.hosts.process import lock_holder
 from installer.paths import Prefix
 from installer.service import define
+from tests.support import renewals
 from tests.support.bundles import Bundle, make_bundle, uv_binary
 from tests.support.wheels import wheel_bytes
 
@@ -190,6 +191,11 @@ class Workshop:
                 base=BaseManifest(earlier.manifest, earlier.digest) if earlier else None,
             )  # fmt: skip
         return output if volume_size else next(output.glob("*.tar.gz"), next(output.glob("*.zip"), output))
+
+    def snapshot(self, name: str, date: str) -> Path:
+        """Make an advisory snapshot of that date for a bundle, to be carried alone."""
+        made = renewals.renewal(self.bundles[name].manifest, date)
+        return renewals.write(self.folder / f"snapshot-{date[:10]}", renewals.signed(made, self.key))
 
     def carried(self, option: str, place: Path, name: str) -> list[str]:
         """Return the arguments for installing what was carried in as archive, volumes or delta."""
