@@ -26,7 +26,7 @@ def measured(**spoil: Any) -> list[dict[str, Any]]:
         ids = toy_runtime.Tokenizer(0).encode(text).ids
         outputs: dict[str, Any] = {}
         for name, value in toy_runtime.compute(KIND, 0.37, ids).items():
-            whole = golden.flat(value)
+            whole: list[float] = golden.flat(value)
             shown = golden.flat([row[:4] for row in value]) if name == "colbert" else whole
             outputs[name] = {"values": shown, "norm": math.hypot(*whole)}
         answers.append({"ids": ids, "outputs": outputs})
