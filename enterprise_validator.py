@@ -15,6 +15,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "04_Scripts")]
 
 if __name__ == "__main__":
-    from validator.cli import main
+    try:
+        from validator.cli import main
 
-    sys.exit(main(home=HERE))
+        sys.exit(main(home=HERE))
+    except KeyboardInterrupt:
+        sys.exit(130)

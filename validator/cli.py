@@ -9,6 +9,7 @@ import signal
 import stat
 import sys
 import threading
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Iterator, List, Optional, Sequence
@@ -17,7 +18,7 @@ from bundle.errors import UsageProblem
 from bundle.text import Text, choose_language, language_argument
 from validator import VERSION, console
 from validator.api import Report, make_subject, run
-from validator.report import PASS_EXIT, USAGE_EXIT
+from validator.report import INCOMPLETE_EXIT, PASS_EXIT, USAGE_EXIT
 from validator.selection import Wanted, choose, usage
 from validator.subject import Subject
 
@@ -120,16 +121,16 @@ def main(argv: Optional[Sequence[str]] = None, home: Optional[Path] = None) -> i
     arguments = parser(lang).parse_args(words)
     try:
         with _ended_by_signals():
-            code = _main(arguments, lang, home)
-            sys.stdout.flush()
-            return code
+            return _main(arguments, lang, home)
     except UsageProblem as error:
         _complain(error, lang)
         return USAGE_EXIT
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT
-    except OSError as error:
+    except _OutputGone as error:
         return _output_is_gone(error, lang)
+    except Exception as error:  # noqa: BLE001  said in one line, as something that could not be checked
+        return _broken(error, lang)
 
 
 def _main(arguments: argparse.Namespace, lang: str, home: Optional[Path]) -> int:
@@ -163,7 +164,10 @@ def _list(subject: Subject, wanted: Wanted, lang: str, out: console.Console) -> 
             row += f": {item.settled.details.to(lang)}"
         elif item.plugin is not None:
             row += f"  [{item.plugin.name}]"
-        out.line(row)
+        with _outward():
+            out.line(row)
+    with _outward():
+        sys.stdout.flush()
 
 
 def _target(named: Optional[str]) -> Optional[Path]:
@@ -199,14 +203,18 @@ def _deliver(
     form = arguments.format or ("json" if target else "console")
     text = _rendered(report, form, arguments.quiet)
     if target is None:
-        out.document(text)
+        with _outward():
+            out.document(text)
+            sys.stdout.flush()
         return report.exit_code
     problem: Optional[OSError] = None
     try:
         _save(target, text)
     except OSError as error:
         problem = error
-    out.report(report, quiet=arguments.quiet)
+    with _outward():
+        out.report(report, quiet=arguments.quiet)
+        sys.stdout.flush()
     if problem is None:
         return report.exit_code
     said = problem.strerror or str(problem)
@@ -252,7 +260,30 @@ def _complain(error: UsageProblem, lang: str) -> None:
         page.line(line)
 
 
-def _output_is_gone(error: OSError, lang: str) -> int:
+class _OutputGone(Exception):
+    """Standard output takes nothing any more."""
+
+
+@contextlib.contextmanager
+def _outward() -> Iterator[None]:
+    """Tell a failing standard output from every other failing file."""
+    try:
+        yield
+    except OSError as error:
+        raise _OutputGone(error.strerror or str(error)) from error
+
+
+def _broken(error: Exception, lang: str) -> int:
+    """Say that the validator itself is wrong; nothing was established, so this is not a verdict either."""
+    what = Text("검증기 자체의 오류로 끝내지 못했습니다", "the validator itself failed and gives no verdict")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    said = f"{type(error).__name__}: {str(error)[:300]}{place}"
+    console.errors(lang).line(f"enterprise_validator.py: {what.to(lang)}: {said}")
+    return INCOMPLETE_EXIT
+
+
+def _output_is_gone(error: _OutputGone, lang: str) -> int:
     """Say that nobody could be told the result: the reader of a pipe left, or the disk of a file is full."""
     # What is still buffered must not fail once more when the interpreter ends.
     with contextlib.suppress(OSError, ValueError):
@@ -260,7 +291,7 @@ def _output_is_gone(error: OSError, lang: str) -> int:
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
     what = Text("결과를 출력할 수 없습니다", "the result cannot be written")
-    console.errors(lang).line(f"enterprise_validator.py: {what.to(lang)}: {error.strerror or error}")
+    console.errors(lang).line(f"enterprise_validator.py: {what.to(lang)}: {error}")
     return USAGE_EXIT
 
 

@@ -6,6 +6,7 @@ except the prefix, quoted.
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from typing import Dict, Optional
@@ -172,7 +173,7 @@ def installer_command(subject: Subject) -> str:
     """Return how to call the installer of this installation, else the bundle's, with its prefix."""
     for folder in (subject.generation and subject.generation / "tools", subject.bundle):
         script = folder / layout.SCRIPTS / "install.py" if folder else None
-        if script is not None and script.is_file():
+        if script is not None and os.path.isfile(script):
             return _words("python3", str(script), "--prefix", str(subject.prefix))
     return _words("python3", f"{layout.SCRIPTS}/install.py", "--prefix", str(subject.prefix))
 

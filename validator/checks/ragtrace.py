@@ -38,6 +38,8 @@ def pointer(subject: Subject) -> Outcome:
         facts = read_pointer(subject.prefix)
     except Unreadable as error:
         what = Text(f"포인터를 읽을 수 없습니다: {error}", f"the pointer cannot be read: {error}")
+        if isinstance(error.__cause__, PermissionError):
+            return unknown(what, measured=str(error)[:300])
         why = Text(
             "설치가 도중에 멈췄거나 파일이 손상되었습니다",
             "an installation stopped midway, or the file is damaged",

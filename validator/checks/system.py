@@ -16,13 +16,14 @@ from typing import Optional, Tuple
 from bundle.text import Text, human_size
 from validator.host import facts, http, procfs
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped, unknown
-from validator.subject import Subject
+from validator.subject import GENERATION_NAME, Subject
 
 SYSTEM = Category.SYSTEM
 NO_MANIFEST = Text(
     "비교할 매니페스트가 없습니다 (--bundle로 번들을 지정하십시오)",
     "there is no manifest to compare with (give the bundle with --bundle)",
 )
+UNREADABLE_BUNDLE = Text("번들의 매니페스트를 읽을 수 없습니다", "the bundle's manifest cannot be read")
 SMALLEST_FREE_BYTES = 512 * 1024 * 1024
 SMALLEST_FREE_INODES = 5000
 # The reproducible build date may be ahead of the host by a time zone, not by more.
@@ -32,12 +33,19 @@ MODERN_FLAGS = ("sse4_2", "popcnt", "avx2", "fma")
 REQUIRED_FLAGS = ("sse4_2", "popcnt")
 
 
+def _no_manifest(subject: Subject) -> Outcome:
+    """Return a skip where no bundle was given; one that cannot be read leaves a question open."""
+    if subject.bundle is None or subject.generation is not None:
+        return skipped(NO_MANIFEST)
+    return unknown(UNREADABLE_BUNDLE, measured=str(subject.manifest_path), remedy="carry-again")
+
+
 @check("SYS-001", SYSTEM, Text("Python 버전", "Python version"), severity=Severity.HIGH)
 def python_version(subject: Subject) -> Outcome:
     """The interpreter that runs the service is one the bundle was made for."""
     own = platform.python_version()
     if subject.manifest is None:
-        return skipped(NO_MANIFEST)
+        return _no_manifest(subject)
     wanted = subject.manifest.target.pythons
     expected = " / ".join(wanted)
     version = subject.venv_python_version or own
@@ -69,7 +77,7 @@ def platform_fits(subject: Subject) -> Outcome:
     """The operating system and processor family are those of the bundle's target."""
     measured = f"{facts.system()} {facts.architecture()}"
     if subject.manifest is None:
-        return skipped(NO_MANIFEST)
+        return _no_manifest(subject)
     target = subject.manifest.target
     expected = f"{target.os} {target.arch}"
     if measured == expected:
@@ -96,7 +104,7 @@ def platform_fits(subject: Subject) -> Outcome:
 def libc_floor(subject: Subject) -> Outcome:
     """The C library is glibc and not older than the wheels need."""
     if subject.manifest is None:
-        return skipped(NO_MANIFEST)
+        return _no_manifest(subject)
     target = subject.manifest.target
     if not target.libc or not target.libc_min:
         return skipped(Text("매니페스트에 하한이 없습니다", "the manifest states no floor"))
@@ -209,7 +217,7 @@ def inodes(subject: Subject) -> Outcome:
 def clock(subject: Subject) -> Outcome:
     """The clock is not before the bundle was made, nor absurdly far after it."""
     if subject.manifest is None:
-        return skipped(NO_MANIFEST)
+        return _no_manifest(subject)
     from bundle.manifest import parse_time
 
     now = time.time()
@@ -282,11 +290,13 @@ def _bind_problem(host: str, number: int) -> Optional[str]:
 
 
 def _ours(subject: Subject) -> bool:
-    """Tell whether the holder is our service: its answer names our generation, or its process is ours."""
-    if subject.generation is None:
-        return False
+    """Tell whether the holder is our service: its answer names a generation of ours, or its process is ours.
+
+    Also where the pointer is damaged and nobody knows which generation is the active one.
+    """
     reply = http.ask(subject, "GET", subject.service.health_path, timeout_s=2)
-    if reply.body.get("generation") == subject.generation.name:
+    answered = str(reply.body.get("generation", ""))
+    if GENERATION_NAME.match(answered) and (subject.prefix / "generations" / answered).is_dir():
         return True
     listening = {
         item.inode
