@@ -196,7 +196,8 @@ def _assignments(text: str, lowered: str) -> Iterator[Span]:
         found = _value(ends, text[first:at], first, mark.end(), mark.group(1))
         if found is not None:
             yield found
-            at = found.end
+            # A value may hold another assignment, whose value goes on where this one ends.
+            at = mark.end()
     for option in _OPTION.finditer(text):
         found = _value(ends, option.group(1), option.start(), option.end(), None)
         if found is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 from validator.secrets import shapes
 from validator.secrets.encodings import Known
@@ -32,8 +32,8 @@ class Scrubber:
     name before it, has been seen. One that is longer than that is dropped to the end of its line.
     """
 
-    def __init__(self, known: Sequence[str], tokens: Tokens, *, blobs: bool = True) -> None:
-        self._known = Known(known)
+    def __init__(self, known: Union[Sequence[str], Known], tokens: Tokens, *, blobs: bool = True) -> None:
+        self._known = known if isinstance(known, Known) else Known(known)
         self._hold = max(HOLD, 2 * self._known.longest)
         self._tokens = tokens
         self._blobs = blobs
