@@ -37,6 +37,12 @@ def anchors(subject: Subject) -> Anchors:
     )
 
 
+def accepted(subject: Subject) -> bool:
+    """Return whether the installer has accepted the active release; until then it runs this validator to decide."""
+    record = _accepted(subject.prefix / "trust" / "accepted.json")
+    return subject.generation is not None and subject.generation.name in record.get("generations", ())
+
+
 def _pinned(place: Path) -> str:
     if not os.path.lexists(place):
         return ""

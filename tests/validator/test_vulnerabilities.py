@@ -282,6 +282,14 @@ def test_a_renewed_snapshot_that_is_not_believed_is_said_and_not_used(
     assert outcome.remedy == "renew-snapshot"
 
 
+def test_a_forged_one_does_not_keep_a_release_out_that_is_being_installed(host: Host) -> None:
+    host.carry("mallory")
+    assert host.outcome().status is Status.FAIL
+    known = accepted.read(host.prefix)
+    accepted.write(host.prefix, dataclasses.replace(known, generations=("000000-0123456789ab",)))
+    assert host.outcome().status is Status.UNKNOWN
+
+
 def test_after_a_rotation_one_by_the_new_key_counts(host: Host) -> None:
     rotated(host)
     assert host.carry("b").outcome().status is Status.PASS

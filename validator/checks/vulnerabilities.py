@@ -65,7 +65,14 @@ def known_vulnerabilities(subject: Subject) -> Outcome:
     # The renewed one stands first: of two of one day it is the one that somebody chose to carry in.
     found.sort(key=lambda item: parse_time(item.report.date), reverse=True)
     outcome = _judge(manifest, found, now) if found else _nothing()
-    return outcome if complaint is None else _beside(complaint, outcome)
+    if complaint is None:
+        return outcome
+    from validator import trustfiles
+
+    if not trustfiles.accepted(subject):
+        # It lies beside the release and is none of it: a forged one must not keep a better release out.
+        complaint = replace(complaint, status=Status.UNKNOWN)
+    return _beside(complaint, outcome)
 
 
 def _nothing() -> Outcome:
