@@ -14,7 +14,7 @@ _NAMES = (
     ("packages", "binaries"),
     ("ragtrace", "process", "models"),
     ("performance", "model_speed"),
-    ("security", "outbound", "secrets", "audit"),
+    ("security", "exposure", "origin", "outbound", "vulnerabilities", "secrets", "audit"),
 )
 MODULES: Tuple[str, ...] = tuple("validator.checks." + name for names in _NAMES for name in names)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,8 @@ def test_a_line_that_is_still_being_written_is_no_damage(installation: Installat
 def test_a_release_that_is_not_accepted_yet_has_no_record(installation: Installation, log: Path) -> None:
     (installation.root / "trust" / "accepted.json").unlink()
     assert status(audit.audit_chain, installation.subject()) is Status.SKIP
+    os.utime(installation.root / "current.json", (1, 1))
+    assert "accepted.json: it is missing" in run(audit.audit_chain, installation.subject()).details.en
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,19 @@ def test_any_difference_from_the_receipt_fails_and_is_named(
     assert any(word in outcome.details.en for word in ("toy_index", "planted", "python"))
 
 
+def test_a_models_digest_is_the_business_of_another_check_but_not_its_size(
+    installation: Installation,
+) -> None:
+    model = installation.generation / "models" / "toy" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"weights")
+    installation.seal()
+    model.write_bytes(b"changed")
+    assert status(packages.receipt_holds, installation.subject()) is Status.PASS
+    model.write_bytes(b"longer than it was")
+    assert status(packages.receipt_holds, installation.subject()) is Status.FAIL
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"checksum": "x", "entries": []}', "[1]", "\xff"])
 def test_a_damaged_receipt_fails(installation: Installation, text: str) -> None:
     (installation.generation / "RECEIPT.json").write_text(text, encoding="latin-1")

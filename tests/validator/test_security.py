@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from installer import pointer
+from installer.paths import Prefix
 from tests.validator.fakes import Installation, run, status
-from validator.checks import security
+from validator.checks import exposure, origin, security
 from validator.host import procfs
 from validator.model import Status
 
@@ -84,30 +86,30 @@ def test_a_format_that_runs_code_fails(installation: Installation, name: str) ->
 
 
 def test_a_loopback_listener_passes(running: Installation) -> None:
-    outcome = run(security.listening, running.subject())
+    outcome = run(exposure.listening, running.subject())
     assert outcome.status is Status.PASS
     assert f"127.0.0.1:{running.port}" in outcome.measured
 
 
 def test_a_listener_on_every_address_fails(installation: Installation) -> None:
     with installation.serving(FAKE_LISTEN="0.0.0.0"):
-        assert status(security.listening, installation.subject()) is Status.FAIL
+        assert status(exposure.listening, installation.subject()) is Status.FAIL
 
 
 def test_offline_switches_of_the_running_process_pass(running: Installation) -> None:
-    assert status(security.offline_switches, running.subject()) is Status.PASS
+    assert status(exposure.offline_switches, running.subject()) is Status.PASS
 
 
 def test_a_switch_missing_in_the_running_process_fails(installation: Installation) -> None:
     with installation.serving(HF_HUB_OFFLINE="0"):
-        outcome = run(security.offline_switches, installation.subject())
+        outcome = run(exposure.offline_switches, installation.subject())
     assert outcome.status is Status.FAIL
     assert "HF_HUB_OFFLINE" in outcome.details.en
 
 
 def test_without_a_process_there_is_nothing_to_inspect(installation: Installation) -> None:
-    assert status(security.listening, installation.subject()) is Status.SKIP
-    assert status(security.offline_switches, installation.subject()) is Status.SKIP
+    assert status(exposure.listening, installation.subject()) is Status.SKIP
+    assert status(exposure.offline_switches, installation.subject()) is Status.SKIP
 
 
 def test_a_process_that_may_not_be_seen_is_unknown(
@@ -115,11 +117,11 @@ def test_a_process_that_may_not_be_seen_is_unknown(
 ) -> None:
     monkeypatch.setattr(procfs, "environment", lambda pid: None)
     monkeypatch.setattr(procfs, "socket_inodes", lambda pid: None)
-    assert status(security.offline_switches, running.subject()) is Status.UNKNOWN
-    assert status(security.listening, running.subject()) is Status.UNKNOWN
+    assert status(exposure.offline_switches, running.subject()) is Status.UNKNOWN
+    assert status(exposure.listening, running.subject()) is Status.UNKNOWN
 
 
-@pytest.mark.parametrize("missing", ["", *security.WANTED_UNIT, "User"])
+@pytest.mark.parametrize("missing", ["", *exposure.WANTED_UNIT, "User"])
 def test_each_hardening_setting_is_missed(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
@@ -127,8 +129,8 @@ def test_each_hardening_setting_is_missed(
     unit.write_text(
         "\n".join(line for line in HARDENED.splitlines() if not missing or not line.startswith(missing))
     )
-    monkeypatch.setattr(security, "unit_path", lambda subject: unit)
-    outcome = run(security.unit_hardening, installation.subject())
+    monkeypatch.setattr(exposure, "unit_path", lambda subject: unit)
+    outcome = run(exposure.unit_hardening, installation.subject())
     assert outcome.status is (Status.WARN if missing else Status.PASS)
     assert missing in outcome.measured
 
@@ -140,8 +142,8 @@ def test_a_drop_in_that_weakens_the_unit_is_seen(
     unit.write_text(HARDENED)
     (tmp_path / "ragtrace.service.d").mkdir()
     (tmp_path / "ragtrace.service.d" / "override.conf").write_text("[Service]\nIPAddressDeny=\n")
-    monkeypatch.setattr(security, "unit_path", lambda subject: unit)
-    assert status(security.unit_hardening, installation.subject()) is Status.WARN
+    monkeypatch.setattr(exposure, "unit_path", lambda subject: unit)
+    assert status(exposure.unit_hardening, installation.subject()) is Status.WARN
 
 
 def sign(installation: Installation, folder: Path) -> str:
@@ -166,11 +168,11 @@ needs_ssh_keygen = pytest.mark.skipif(
 def test_a_signature_by_a_trusted_signer_passes_and_by_an_unknown_one_warns(
     installation: Installation, tmp_path: Path
 ) -> None:
-    assert status(security.signature, installation.subject()) is Status.SKIP
+    assert status(origin.signature, installation.subject()) is Status.SKIP
     line = sign(installation, tmp_path)
-    assert status(security.signature, installation.subject()) is Status.WARN
+    assert status(origin.signature, installation.subject()) is Status.WARN
     (installation.root / "trust" / "allowed_signers").write_text(line)
-    assert status(security.signature, installation.subject()) is Status.PASS
+    assert status(origin.signature, installation.subject()) is Status.PASS
 
 
 @needs_ssh_keygen
@@ -179,7 +181,31 @@ def test_a_release_that_is_not_accepted_yet_has_no_pinned_signer_to_compare(
 ) -> None:
     sign(installation, tmp_path)
     (installation.root / "trust" / "accepted.json").unlink()
-    assert status(security.signature, installation.subject()) is Status.SKIP
+    assert status(origin.signature, installation.subject()) is Status.SKIP
+    # Long after the switch a missing record is no excuse to look away.
+    os.utime(installation.root / "current.json", (1, 1))
+    assert status(origin.signature, installation.subject()) is Status.WARN
+
+
+@needs_ssh_keygen
+def test_a_signature_that_was_removed_fails(installation: Installation, tmp_path: Path) -> None:
+    sign(installation, tmp_path)
+    installation.seal()
+    (installation.generation / "tools" / "MANIFEST.json.sig").unlink()
+    outcome = run(origin.signature, installation.subject())
+    assert outcome.status is Status.FAIL
+    assert outcome.remedy == "repair"
+
+
+@needs_ssh_keygen
+def test_a_repaired_rebuild_of_an_accepted_release_is_looked_at(
+    installation: Installation, tmp_path: Path
+) -> None:
+    sign(installation, tmp_path)
+    rebuilt = installation.generation.with_name(installation.name + "-r1")
+    installation.generation.rename(rebuilt)
+    pointer.write(Prefix(installation.root), pointer.Pointer(rebuilt.name, installation.digest, 1))
+    assert status(origin.signature, installation.subject()) is Status.WARN
 
 
 @needs_ssh_keygen
@@ -188,10 +214,10 @@ def test_a_changed_manifest_or_signature_fails(installation: Installation, tmp_p
     manifest = installation.generation / "tools" / "MANIFEST.json"
     good = manifest.read_bytes()
     manifest.write_bytes(good.replace(b"starter", b"startes"))
-    assert status(security.signature, installation.subject()) is Status.FAIL
+    assert status(origin.signature, installation.subject()) is Status.FAIL
     manifest.write_bytes(good)
     manifest.with_name("MANIFEST.json.sig").write_text("-----BEGIN SSH SIGNATURE-----\n")
-    assert status(security.signature, installation.subject()) is Status.FAIL
+    assert status(origin.signature, installation.subject()) is Status.FAIL
 
 
 @needs_ssh_keygen
@@ -205,9 +231,9 @@ def test_a_further_signature_has_to_hold_too(installation: Installation, tmp_pat
     manifest.with_name("MANIFEST.json.sig").rename(second)
     (tmp_path / "first").rename(manifest.with_name("MANIFEST.json.sig"))
     (installation.root / "trust" / "allowed_signers").write_text(line)
-    assert status(security.signature, installation.subject()) is Status.PASS
+    assert status(origin.signature, installation.subject()) is Status.PASS
     second.write_text(second.read_text().replace("A", "B"))
-    assert status(security.signature, installation.subject()) is Status.FAIL
+    assert status(origin.signature, installation.subject()) is Status.FAIL
 
 
 def test_a_signer_outside_the_pinned_ones_fails(installation: Installation, tmp_path: Path) -> None:
@@ -216,16 +242,16 @@ def test_a_signer_outside_the_pinned_ones_fails(installation: Installation, tmp_
     blob = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + b"\7" * 32
     line = "other ssh-ed25519 " + base64.b64encode(blob).decode() + "\n"
     (installation.root / "trust" / "allowed_signers").write_text(line)
-    assert status(security.signature, installation.subject()) is Status.FAIL
+    assert status(origin.signature, installation.subject()) is Status.FAIL
 
 
 def test_a_signer_who_was_replaced_since_warns(installation: Installation, tmp_path: Path) -> None:
     test_a_signer_outside_the_pinned_ones_fails(installation, tmp_path)
     (installation.root / "trust" / "records.json").write_text("{}")
-    assert status(security.signature, installation.subject()) is Status.WARN
+    assert status(origin.signature, installation.subject()) is Status.WARN
     manifest = installation.generation / "tools" / "MANIFEST.json"
     manifest.write_bytes(manifest.read_bytes().replace(b"starter", b"startes"))
-    assert status(security.signature, installation.subject()) is Status.FAIL
+    assert status(origin.signature, installation.subject()) is Status.FAIL
 
 
 def test_kernel_addresses_are_decoded() -> None:

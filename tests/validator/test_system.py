@@ -131,3 +131,8 @@ def test_a_port_held_by_a_stranger_fails(installation: Installation) -> None:
 
 def test_a_port_held_by_our_own_service_passes(running: Installation) -> None:
     assert status(system.port, running.subject()) is Status.PASS
+
+
+def test_it_is_still_ours_where_the_pointer_is_damaged(running: Installation) -> None:
+    (running.root / "current.json").write_text("{")
+    assert status(system.port, running.subject()) is Status.PASS

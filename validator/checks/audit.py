@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple
 from bundle import chaincheck
 from bundle.errors import RagTraceError
 from bundle.text import Text
+from validator.host import accepted
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped
 from validator.names import listed
 from validator.subject import Subject, Unreadable, checksum_of, read_json_object, read_limited
@@ -28,7 +29,7 @@ def audit_chain(subject: Subject) -> Outcome:
     The end is noted in ``audit-head.json``, and the active release has to be in the log: somebody who may write every
     file can still write all of it anew, which only a head noted elsewhere shows (``install.py --audit``).
     """
-    if not _accepted(subject):
+    if accepted.pending(subject):
         return skipped(
             Text("릴리스가 아직 확정되지 않았습니다", "the release is not accepted yet; its record follows")
         )
@@ -59,36 +60,20 @@ def audit_chain(subject: Subject) -> Outcome:
     return passed(Text("사슬이 온전합니다", "the chain is intact"), measured=measured, expected=EXPECTED)
 
 
-def _accepted(subject: Subject) -> bool:
-    """Tell whether the active release is committed; a damaged record of that is no excuse to look away."""
-    assert subject.generation is not None
-    try:
-        record = read_json_object(subject.prefix / "trust" / "accepted.json")
-    except Unreadable:
-        return (subject.prefix / "trust" / "accepted.json").exists()
-    if record.get("checksum") != checksum_of(record):
-        return True
-    names = record.get("generations")
-    return isinstance(names, list) and _release(subject.generation.name) in {_release(name) for name in names}
-
-
-def _release(name: object) -> str:
-    """Return the release that a generation is, or is a repaired rebuild of."""
-    return "-".join(str(name).split("-")[:2])
-
-
 def _names_active(subject: Subject, log: chaincheck.Log) -> bool:
     assert subject.generation is not None
-    active = _release(subject.generation.name)
-    return any(_release(record.get("to", "")) == active for record in log.records)
+    active = accepted.release_of(subject.generation.name)
+    return any(accepted.release_of(record.get("to", "")) == active for record in log.records)
 
 
 def _trust_problems(subject: Subject) -> List[Text]:
-    """Return what is wrong with the files in ``trust``; one that is not there says nothing."""
+    """Return what is wrong with the files in ``trust``; only the record of accepted releases must be there."""
     folder = subject.prefix / "trust"
     problems: List[Text] = []
     for name in ("accepted.json", "records.json"):
         if not (folder / name).exists():
+            if name == "accepted.json":
+                problems.append(Text(f"trust/{name}: 없습니다", f"trust/{name}: it is missing"))
             continue
         try:
             document = read_json_object(folder / name)

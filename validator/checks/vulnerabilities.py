@@ -13,7 +13,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Optional, Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
 from bundle import layout
 from bundle.advisories import STALE_DAYS, Advisory, AuditReport, Pinned, packages_of, parse_report
@@ -22,7 +22,7 @@ from bundle.hashing import sha256_bytes
 from bundle.limits import ADVISORIES_BYTES, RENEWAL_BYTES
 from bundle.manifest import Manifest, parse_time
 from bundle.text import Text
-from validator.model import Category, Outcome, Severity, Status, check, passed, unknown
+from validator.model import Category, Check, Outcome, Severity, Status, check, passed, unknown
 from validator.names import listed
 from validator.subject import Subject, Unreadable, read_limited
 
@@ -219,3 +219,6 @@ def _why(found: Sequence[Advisory], snapshots: Sequence[Known]) -> Text:
 
 def _covering(snapshots: Sequence[Known], package: Pinned) -> Optional[Known]:
     return next((one for one in snapshots if package in one.report.packages), None)
+
+
+CHECKS: Tuple[Check, ...] = (known_vulnerabilities,)

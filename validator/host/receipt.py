@@ -48,8 +48,11 @@ def read(generation: Path) -> Entries:
     return entries
 
 
-def compare(generation: Path) -> Differences:
-    """Read every sealed file again (several threads) and look for paths that nobody sealed."""
+def compare(generation: Path, unread: Tuple[str, ...] = ()) -> Differences:
+    """Read every sealed file again (several threads) and look for paths that nobody sealed.
+
+    Of files in the folders *unread* only kind, size and mode are compared.
+    """
     entries = read(generation)
     present = dict(_walk(generation))
     changed: List[str] = []
@@ -62,7 +65,10 @@ def compare(generation: Path) -> Differences:
         elif "target" not in entry:
             if sys.platform != "win32" and stat.S_IMODE(facts.st_mode) != int(str(entry["mode"]), 8):
                 modes.append(name)
-            if "sha256" in entry:
+            if "sha256" in entry and name.partition("/")[0] in unread:
+                if facts.st_size != entry["size"]:
+                    changed.append(name)
+            elif "sha256" in entry:
                 waiting[generation / name] = name
     for path, size, digest in hash_files(waiting):
         entry = entries[waiting[path]]
