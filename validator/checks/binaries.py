@@ -7,10 +7,10 @@ import platform
 import re
 import stat
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from bundle.text import Text
-from validator.host import commands, elf, facts
+from validator.host import elf, facts, loader
 from validator.model import Category, Check, Outcome, Severity, Status, check, passed, skipped
 from validator.names import listed
 from validator.subject import Subject
@@ -25,7 +25,6 @@ _GLIBC_FEATURES = {"GLIBC_ABI_DT_RELR": (2, 36)}
 _OPTIONAL = re.compile(
     r"libonnxruntime_providers_.*|_tkinter\..*|_crypt\..*|nis\..*|_dbm\..*|_gdbm\..*|readline\..*|_curses.*"
 )
-_FOLDERS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib")
 
 
 class Findings(NamedTuple):
@@ -97,7 +96,7 @@ def examine(roots: List[Path], architecture: str, glibc: Tuple[int, ...]) -> Fin
         if library.machine not in elf.NOT_OF_PROCESSORS:
             read[path] = library
     carried = {path.name for path in read} | {library.soname for library in read.values()}
-    known = carried | _system_libraries()
+    known = carried | loader.system_libraries()
     missing: List[str] = []
     newest: Tuple[int, ...] = ()
     for path, library in read.items():
@@ -170,24 +169,6 @@ def _beside(path: Path, library: elf.Library, name: str) -> bool:
         if os.path.exists(os.path.join(folder, name)):
             return True
     return False
-
-
-def _system_libraries() -> Set[str]:
-    """Return the names that the loader finds by itself: its cache where it can be asked, and the usual folders."""
-    names: Set[str] = set()
-    program = next(
-        (place for place in ("/sbin/ldconfig", "/usr/sbin/ldconfig") if os.access(place, os.X_OK)), ""
-    )
-    if program:
-        done = commands.run([program, "-p"], timeout_s=10, environment={"LC_ALL": "C"})
-        names = {line.split()[0] for line in done.output.splitlines() if "=>" in line and line.split()}
-    folders = [Path(folder) for folder in _FOLDERS]
-    for folder in [*folders, *Path("/usr/lib").glob("*-linux-*"), *Path("/lib").glob("*-linux-*")]:
-        try:
-            names.update(name for name in os.listdir(folder) if ".so" in name)
-        except OSError:
-            continue
-    return names
 
 
 CHECKS: Tuple[Check, ...] = (binaries_fit,)
