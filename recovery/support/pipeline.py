@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 
 from recovery.support import configuration, fields
 from recovery.support.content import Quiet
@@ -17,6 +17,7 @@ from validator.secrets.encodings import Known
 
 # Checks whose evidence quotes what the service answered, and what of it stays; checks of plugins say what they like.
 _ANSWERS = ("RAG-006", "RAG-007", "RAG-016")
+_REMEMBERED = 20_000
 _HTTP = re.compile(r"HTTP \d{1,3}(?:, \d+ items)?(?:, [\d.]+ ms)?")
 _OURS = re.compile(r"(?:SYS|TOOL|PKG|RAG|PERF|SEC|PLUG|RTS)-\d{3}\Z")
 
@@ -45,6 +46,7 @@ class Pipeline:
         self._known = Known(known)
         self._identity = Identity(names, tokens)
         self._quiet = Quiet(tokens, str(prefix / "data"))
+        self._harmless: Set[Tuple[str, str]] = set()
 
     def member(self, source: Source) -> Member:
         """Return what of *source* may leave."""
@@ -124,6 +126,15 @@ class Pipeline:
             return self._identity.user(value)
         if leaf == fields.HOST:
             return self._identity.host(value)
+        # Logs say the same words again and again; what nothing had to be taken from is not looked at twice.
+        if (leaf, value) in self._harmless:
+            return value
+        told = self._text_of(value, leaf, record)
+        if told == value and leaf != "message" and len(self._harmless) < _REMEMBERED:
+            self._harmless.add((leaf, value))
+        return told
+
+    def _text_of(self, value: str, leaf: str, record: Mapping[str, Any]) -> str:
         # A secret is named as one also where the whole text around it becomes a token.
         value = self._scrubbed(value)
         if leaf == "path":

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.validator.fakes import Installation, run
+from validator.checks import secrets as module
 from validator.checks.secrets import stray_secrets
-from validator.host import procfs
+from validator.host import commands, procfs
 from validator.model import Outcome, Status
 from validator.secrets import holders, known_values, search
 
@@ -164,3 +165,19 @@ def test_a_large_log_is_searched_quickly(secret: Installation) -> None:
     started = time.process_time()
     found(secret)
     assert time.process_time() - started < 8
+
+
+def test_a_secret_in_the_journal_of_the_unit_is_found(
+    secret: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def journal(argv: list[str], *, timeout_s: float) -> commands.Finished:
+        asked.append(argv)
+        return commands.Finished(0, f"started\nwith {SECRET}\n", "")
+
+    monkeypatch.setattr(module, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(module, "unit_path", lambda subject: tmp_path / "ragtrace.service")
+    monkeypatch.setattr(commands, "run", journal)
+    assert "journalctl -u ragtrace.service, line 2 (RAGTRACE_LLM_TOKEN)" in found(secret).details.en
+    assert asked[0][-2:] == ["--unit", "ragtrace.service"]

@@ -19,6 +19,7 @@ from validator.subject import Subject
 PATIENCE_S = 12.0
 JOURNAL_LINES = 4000
 JOURNAL_TIMEOUT_S = 4.0
+SYSTEMD = Path("/run/systemd/system")
 EXPECTED = "no secret outside config"
 
 
@@ -77,7 +78,7 @@ def _on_command_lines(subject: Subject, searcher: Searcher) -> List[str]:
 def _in_journal(subject: Subject, searcher: Searcher) -> List[str]:
     """Return whether the end of the service's journal holds a secret; without systemd there is none."""
     unit = unit_path(subject)
-    if unit is None or not Path("/run/systemd/system").is_dir():
+    if unit is None or not SYSTEMD.is_dir():
         return []
     argv = [
         "journalctl",
