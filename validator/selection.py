@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Optional, Sequence, Tuple
@@ -81,6 +80,8 @@ def _check_ids(wanted: Wanted, known: Sequence[str], looked: bool) -> None:
         # Left out without having been looked for: there is nothing to be wrong about.
         if name.upper() in known or (name in wanted.skip and not looked and not _is_own(name)):
             continue
+        import difflib
+
         near = difflib.get_close_matches(name.upper(), known, 1)
         also_ko, also_en = (f" ({near[0]}?)", f" (did you mean {near[0]}?)") if near else ("", "")
         raise usage(
