@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..host_root import remove_tree
@@ -192,6 +192,16 @@ def damaged_object(place: Place) -> Injection:
     return inject
 
 
+def together(undos: Sequence[Undo]) -> Undo:
+    """Undo several things, one after the other."""
+
+    def undo() -> None:
+        for each in undos:
+            each()
+
+    return undo
+
+
 # --- packages ------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +213,7 @@ def package_gone(name: str) -> Injection:
         for path in (host.package(name), host.package(f"{name}-*.dist-info")):
             undos.append(host.keep(path))
             remove_tree(path)
-        return lambda: [undo() for undo in undos] and None
+        return together(undos)
 
     return inject
 

@@ -22,6 +22,7 @@ PLANTED = "planted"
 """Unit name of whatever a defect starts beside the service."""
 DROP_INS = f"{UNIT}.d"
 REPORT = "/root/diagnosis.json"
+PATIENCE_S = 400
 # Speed is not what is asked here, and it would take most of the time; a traced question is asked where one is planted.
 SLOW = ("PERF-*", "SEC-009")
 
@@ -83,7 +84,7 @@ class Installed:
             self._tools = f"{PREFIX}/generations/{name}/tools"
         return self._tools
 
-    def tool(self, name: str, *arguments: str, timeout: float = 400, **environment: str) -> Completed:
+    def tool(self, name: str, *arguments: str, **environment: str) -> Completed:
         """Run the installed validator or recovery assistant."""
         tools = self._tools_folder()
         argv = [
@@ -96,7 +97,7 @@ class Installed:
             "en",
             *arguments,
         ]
-        return self.host.run(argv, timeout=timeout, env=environment)
+        return self.host.run(argv, timeout=PATIENCE_S, env=environment)
 
     def known_checks(self) -> tuple[str, ...]:
         """Return the ids of all checks of the installed validator."""

@@ -25,8 +25,8 @@ check (SEC-009) is run where something is planted for it. A part of the table is
 Made from `tests/isolated/injected/table.py` by `python -m tests.isolated.injected.page`; a test compares the two, and
 `tests/isolated/test_injected_defects.py` tries every row.
 
-The clock of a host without a network of its own is that of the machine below it. For the rows about the clock the validator, and
-all that it starts, is given another one (`libfaketime`); the service keeps the real one.
+The clock of a host that is booted in a container is that of the machine below it. For the rows about the clock, the interpreter
+of the validator and of all that it starts is told of another day (`tests/support/clock`); the service keeps the real one.
 """
 
 

@@ -12,6 +12,7 @@ from ..outbound import OutboundRecorder
 from ..story import Story
 from . import surroundings
 from .installed import Installed
+from .secret import SECRET, SECRET_KEY
 
 
 def prepare(
@@ -45,4 +46,8 @@ def prepare(
     else:
         journey.install("empty", unpacked).expect()
     journey.ingest()
-    return Installed(host)
+    installed = Installed(host)
+    with installed.path("config/.env").open("a", encoding="utf-8") as settings:
+        settings.write(f"{SECRET_KEY}={SECRET}\n")
+    installed.restart()
+    return installed

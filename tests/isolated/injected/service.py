@@ -127,7 +127,11 @@ def started_beside(arguments: list[str], *, environment: dict[str, str] | None =
         host.host.run(
             [*argv, *[word.replace("{release}", inside(host.generation)) for word in arguments]]
         ).expect()
-        return lambda: host.systemctl("stop", PLANTED) and None
+
+        def back() -> None:
+            host.systemctl("stop", PLANTED)
+
+        return back
 
     return inject
 
@@ -139,16 +143,13 @@ def inside(path: Path) -> str:
 
 
 def port_taken(host: Installed) -> Undo:
-    """Another program was quicker: the service cannot get its port."""
+    """The service was down for a moment, and another program took its port."""
     host.stop()
     argv = ["systemd-run", "--quiet", f"--unit={PLANTED}", "--service-type=exec"]
     host.host.run(
         [*argv, "python3", "-m", "http.server", str(PORT), "--bind", "127.0.0.1", "-d", "/srv"]
     ).expect()
     host.settle_port(PORT)
-    host.forget_starts()
-    host.systemctl("start", SERVICE)
-    host.settle("failed", "activating")
 
     def back() -> None:
         host.systemctl("stop", PLANTED)

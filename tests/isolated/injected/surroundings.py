@@ -12,8 +12,9 @@ from ..tools import HarnessError, cache_home, run_here
 from .files import Injection
 from .installed import Installed, Undo
 
-PACKAGES = ("libfaketime", "locales")
-CLOCK = "/usr/local/lib/another-clock.so"
+PACKAGES = ("locales",)
+SHIFTED = Path(__file__).resolve().parents[2] / "support" / "clock" / "sitecustomize.py"
+DAY = 86400
 LOCALE = "/usr/local/share/another-locale"
 HOLDS = "opt"
 """The installation's own file system, in the host's root: its size and inodes can be changed while it is in use."""
@@ -29,15 +30,16 @@ def mount_small(root: Path) -> None:
 
 
 def equip(root: Path) -> None:
-    """Lay another clock and another locale into the host's root: Debian's own packages, unpacked, not installed."""
-    tools = _unpacked()
-    clock = next(tools.glob("usr/lib/*/faketime/libfaketime.so.1"))
-    target = root / CLOCK.lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(clock, target)
+    """Lay another clock and another locale into the host's root.
+
+    The host's interpreter reads Debian's `sitecustomize.py` whenever it starts, isolated or not; what is put
+    there does nothing but for a program that was told of another day in its environment.
+    """
+    [hook] = root.glob("etc/python3.*/sitecustomize.py")
+    shutil.copyfile(SHIFTED, hook)
     sources = root / "usr/share/i18n"
     remove_tree(sources)
-    shutil.copytree(tools / "usr/share/i18n", sources)
+    shutil.copytree(_unpacked() / "usr/share/i18n", sources)
     (root / LOCALE.lstrip("/")).mkdir(parents=True)
     make = ["localedef", "-i", "ko_KR", "-f", "EUC-KR", f"{LOCALE}/ko_KR.euckr"]
     run_here(["chroot", str(root), *make]).expect()
@@ -59,8 +61,8 @@ def _unpacked() -> Path:
 
 
 def shifted(days: float) -> dict[str, str]:
-    """The environment of a program that believes it is another day, with all that it starts."""
-    return {"LD_PRELOAD": CLOCK, "FAKETIME": f"{days:+.0f}d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    """The environment of a validator that believes it is another day, with all that it starts."""
+    return {"RAGTRACE_TEST_CLOCK_SHIFT": str(days * DAY)}
 
 
 def korean_without_utf8() -> dict[str, str]:
@@ -95,6 +97,6 @@ def _remounted(option: Callable[[os.statvfs_result], str], before: str) -> Injec
 
 def nothing(host: Installed) -> Undo:
     """Break nothing: the defect is in the environment of the program itself."""
-    if not host.host.inside(CLOCK).is_file():
-        raise HarnessError("the host is not equipped with another clock")
+    if not host.host.inside(LOCALE).is_dir():
+        raise HarnessError("the host is not equipped with another clock and locale")
     return lambda: None

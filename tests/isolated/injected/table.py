@@ -12,6 +12,7 @@ from bundle.text import Text
 
 from . import files, service, surroundings
 from .files import Injection, package, prefix, release
+from .secret import SECRET
 
 LIBRARY = "tantivy/*.so"
 BGE = "models/bge-m3"
@@ -22,7 +23,10 @@ try:
 except OSError:
     pass
 """
-PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAAB\n-----END OPENSSH PRIVATE KEY-----\n"
+AT_START = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect_ex(('192.0.2.44', 443))\n"
+PRIVATE_KEY = (
+    f"-----BEGIN OPENSSH PRIVATE KEY-----\n{'b3BlbnNzaC1rZXkt' * 5}\n-----END OPENSSH PRIVATE KEY-----\n"
+)
 SILENT = "fail RAG-004; skip RAG-005 RAG-007"
 """What every defect shows that keeps the service from answering."""
 DOWN = f"{SILENT}; skip SEC-005 SEC-006 RAG-009"
@@ -267,7 +271,7 @@ DEFECTS: dict[str, Defect] = {
         "service",
         Text("RAGTRACE_HOME이 다른 곳을 가리킴", "the service was started with RAGTRACE_HOME elsewhere"),
         service.drop_in("Environment=RAGTRACE_HOME=/opt/ragtrace/data", restart=True),
-        "fail RAG-009",
+        "fail RAG-009; warn RAG-007",
     ),
     "second-service": Defect(
         "service",
@@ -289,7 +293,7 @@ DEFECTS: dict[str, Defect] = {
         "service",
         Text("다른 프로그램이 포트를 씀", "another program took the port"),
         service.port_taken,
-        "fail RAG-004 SYS-010; unknown RAG-005; skip SEC-005 SEC-006 RAG-009; warn TOOL-002",
+        "fail RAG-004 RAG-007 SYS-010; unknown RAG-005; skip SEC-005 SEC-006 RAG-009; warn TOOL-002",
         mended=False,
     ),
     "listens-elsewhere": Defect(
@@ -330,16 +334,13 @@ DEFECTS: dict[str, Defect] = {
     "secret-in-a-log": Defect(
         "security",
         Text("로그에 비밀 값", "a secret stands in a log"),
-        files.planted(
-            prefix("data/logs/service.log"),
-            "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJ1IjoxfQ.c2lnbmVkLWhlcmU\n",
-        ),
+        files.planted(prefix("data/logs/service.log"), f"POST /report token={SECRET} 401\n"),
         "fail SEC-011",
     ),
     "private-key-in-data": Defect(
         "security",
         Text("데이터 폴더에 개인 키", "a private key lies in the data folder"),
-        files.planted(prefix("data/documents/id_ed25519"), PRIVATE_KEY),
+        files.planted(prefix("data/id_ed25519"), PRIVATE_KEY),
         "fail SEC-011",
     ),
     "release-writable-by-all": Defect(
@@ -386,7 +387,7 @@ DEFECTS: dict[str, Defect] = {
             "시작할 때 밖으로 연결하는 모듈이 심어짐",
             "a module was planted that calls out whenever Python starts",
         ),
-        files.planted(lambda host: host.packages / "sitecustomize.py", OUTBOUND),
+        files.planted(lambda host: host.packages / "helper.pth", AT_START),
         "fail PKG-001 SEC-009",
         traced=True,
     ),
