@@ -88,7 +88,7 @@ class Collector:
         self._listing()
         self._logs()
         self._manager_journal()
-        return Collected(tuple(self._sources), tuple(self._gaps))
+        return Collected(tuple(self._sources), tuple(dict.fromkeys(self._gaps)))
 
     def _add(
         self, name: str, rule: str, text: str, allowed: fields.Allowed = _NO_FIELDS, is_log: bool = False
@@ -250,7 +250,7 @@ class Collector:
         lines = []
         for folder in _LISTED:
             place = self._prefix / folder
-            for name in self._names(folder, gap="host/listing.txt"):
+            for name in self._names(folder, gap=f"host/listing.txt ({folder or 'prefix'})"):
                 try:
                     facts = os.lstat(place / name)
                 except OSError:
