@@ -86,7 +86,11 @@ def _behind(subject: Subject, figures: Figures) -> List[Text]:
     found = []
     for key, value in figures.items():
         known, before = EXPECTATIONS[key], history.median(subject, key)
-        if before is not None and _slower(known, value, before.value, known.factor):
+        if (
+            before is not None
+            and abs(value - before.value) > known.noise
+            and _slower(known, value, before.value, known.factor)
+        ):
             found.append(
                 Text(
                     f"이 호스트의 이전 {before.runs}회 중앙값({shown(key, before.value)})보다"

@@ -160,6 +160,12 @@ def test_once_is_chance(installation: Installation, quiet: None) -> None:
     assert judged(subject, 299.0).status is Status.PASS
 
 
+def test_milliseconds_are_noise_however_often_they_fit(installation: Installation, quiet: None) -> None:
+    subject = remember(installation, *[line(3.0)] * 5)
+    assert judged(subject, 60.0, 60.0).status is Status.PASS
+    assert judged(subject, 160.0, 160.0).status is Status.WARN
+
+
 def test_a_busy_host_is_not_compared_with_its_past(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

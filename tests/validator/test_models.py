@@ -22,7 +22,7 @@ from validator.checks.models import (
     golden_sparse,
     load,
 )
-from validator.host import carried
+from validator.host import carried, facts
 from validator.model import Check, Outcome, Status
 from validator.subject import Subject
 
@@ -313,6 +313,16 @@ def test_a_graph_that_hangs_ends_with_its_time(tmp_path: Path, monkeypatch: pyte
     found = of(made, *RUN_CHECKS)
     assert tuple(told(found).values()) == ("fail", "skip", "skip", "skip")
     assert "did not end within 1 s" in found["RAG-012"].details.en
+
+
+def test_models_are_not_loaded_where_the_service_would_lose_its_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "memory_bytes", lambda: (8_000_000_000, 100_000_000))
+    made = sound(tmp_path / "p")
+    found = of(made, *RUN_CHECKS, *SPEED_CHECKS)
+    assert set(told(found).values()) == {"unknown"} and found["RAG-012"].remedy == "more-resources"
+    assert found["RAG-012"].measured == "0.1 GB available, 0.4 GB needed"
 
 
 @pytest.mark.parametrize(("defect", "said"), [("NaN", "NaN"), ("long", "length"), ("", "")])

@@ -70,7 +70,7 @@ def digests(subject: Subject) -> Outcome:
     if nothing is not None:
         return nothing
     found = modelfiles.compare(subject)
-    measured = f"{found.files} files, {found.bytes / 1e6:.0f} MB read"
+    measured = f"{found.files} files, {found.bytes / 1e6:.1f} MB read"
     if not found.changed and not found.lost:
         return passed(
             Text("반입한 그대로입니다", "as carried in"), measured=measured, expected="0 differences"
@@ -334,6 +334,13 @@ def ready(subject: Subject) -> "Probed | Outcome":
                 f"this environment has no ONNX Runtime ({names}): build the bundle with the extra 'models'",
             )
         )
+    if known.short:
+        # The service that answers comes before a check that would take its memory.
+        what = Text(
+            f"메모리가 모자라 모델을 불러 보지 않았습니다 ({known.short})",
+            f"too little memory to load the models beside the service ({known.short})",
+        )
+        return unknown(what, measured=known.short, remedy="more-resources")
     return known
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 from bundle import layout
 from validator import golden, limits
 from validator.golden import Golden
-from validator.host import commands
+from validator.host import commands, facts
 from validator.subject import Subject, Unreadable, read_json_object
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ PROBE_S = 300.0
 CHECK_S = PROBE_S + 20.0
 # Five texts of a thousand numbers each; a model's golden vectors take a hundredth of it.
 GOLDEN_BYTES = 16 * 1024 * 1024
+# ONNX Runtime, numpy and a batch of texts: some 200 MB, and as much again to spare.
+_RUNTIME_BYTES = 400_000_000
 _MARK = "RAGTRACE-PROBE "
 _PROBE = Path(__file__).resolve().parent.parent / "probes" / "encoder.py"
 _CACHED = "encoder-probe.json"
@@ -77,13 +79,15 @@ class Graph:
 class Probed:
     """What the probe reported: one entry a graph by label, or why there is none.
 
-    ``missing`` are libraries that the environment does not have, ``broken`` those that cannot be imported.
+    ``missing`` are libraries that the environment does not have, ``broken`` those that cannot be imported; ``short``
+    says how much memory was wanting, so nothing was loaded.
     """
 
     graphs: Mapping[str, Mapping[str, Any]]
     missing: Tuple[str, ...] = ()
     broken: Tuple[str, ...] = ()
     problem: str = ""
+    short: str = ""
 
 
 def models(subject: Subject) -> Tuple[Carried, ...]:
@@ -176,7 +180,10 @@ def probe_again(subject: Subject) -> Probed:
 
 
 def run_probe(subject: Subject) -> Dict[str, Any]:
-    """Run the probe in the release's environment and return its report, or ``{"problem": …}``."""
+    """Run the probe in the release's environment and return its report, or why there is none."""
+    needed, free = memory_needed(subject), facts.memory_bytes()[1]
+    if 0 < free < needed:
+        return {"short": f"{free / 1e9:.1f} GB available, {needed / 1e9:.1f} GB needed"}
     request = {"graphs": [_request(graph) for graph in graphs(subject)]}
     # Its text, not its path: the user that runs it may not be allowed to read where the validator lies.
     source = _PROBE.read_text(encoding="utf-8")
@@ -191,6 +198,15 @@ def run_probe(subject: Subject) -> Dict[str, Any]:
                 break
             return told if isinstance(told, dict) else {"problem": "unreadable"}
     return {"problem": f"ended with code {done.code}: {done.complaint}".strip(": ")}
+
+
+def memory_needed(subject: Subject) -> int:
+    """Return the bytes that running the largest graph takes: its weights as read and as laid out, and the rest."""
+    sizes = [0]
+    for graph in graphs(subject):
+        files = graph.carried.files
+        sizes.append(sum(files[name].size for name in (graph.name, graph.name + ".data") if name in files))
+    return 2 * max(sizes) + _RUNTIME_BYTES
 
 
 def _request(graph: Graph) -> Dict[str, Any]:
@@ -214,6 +230,7 @@ def _probed(told: Mapping[str, Any]) -> Probed:
         tuple(str(name) for name in told.get("missing", ())),
         tuple(str(name) for name in told.get("broken", ())),
         str(told.get("problem", "")),
+        str(told.get("short", "")),
     )
 
 

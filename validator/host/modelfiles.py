@@ -126,7 +126,7 @@ def compare(subject: Subject) -> Compared:
             try:
                 facts = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
-                (lost if in_store else changed).append(name)
+                (lost if in_store else changed).append(name if in_store else f"{name} missing")
                 continue
             if not stat.S_ISREG(facts.st_mode) or facts.st_size != entry.size:
                 changed.append(name)

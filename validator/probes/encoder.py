@@ -20,7 +20,7 @@ MARK = "RAGTRACE-PROBE "
 SPEED_TOKENS = 48
 SPEED_BATCH = 4
 SPEED_SECONDS = 0.5
-SPEED_MOST = 40
+SPEED_MOST = 4000
 # A tokenizer's padding where the configuration says nothing: XLM-RoBERTa's.
 DEFAULT_PAD = 1
 TEXTS = (
@@ -33,6 +33,15 @@ TEXTS = (
     "새로운 버전을 설치하다가 실패하면 설치 프로그램은 이전 버전으로 스스로 되돌립니다. 되돌린 뒤에도 서비스가 시작되지 않으면 복구 도우미를 실행하고 보고서를 담당자에게 전달하십시오.",
     "회의는 매주 월요일 오전 열 시에 시작하며 안건은 금요일까지 제출해야 합니다. 제출하지 않은 안건은 다음 회의로 넘어가고, 급한 안건은 의장의 허락을 받아 그 자리에서 다룰 수 있습니다.",
 )
+
+
+def be_first_to_go() -> None:
+    """Let the kernel, should memory run out, end this process and not the service beside it (proc(5))."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:
+            stream.write("1000")
+    except OSError:
+        return
 
 
 def main(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -158,4 +167,5 @@ def _said(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    be_first_to_go()
     sys.stdout.write("\n" + MARK + json.dumps(main(json.loads(sys.argv[1]))) + "\n")
