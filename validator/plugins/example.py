@@ -12,7 +12,7 @@ import shutil
 NEEDED_GB = 1
 
 
-def free_space(context):  # noqa: ANN001, ANN201  plain data in, plain data out
+def free_space(context: dict) -> dict:
     """Say whether the data folder has room; context: prefix, generation, config, data, host, port."""
     folder = context["data"]
     if not os.path.isdir(folder):
