@@ -86,6 +86,18 @@ def test_an_attempt_in_native_code_is_caught_by_the_kernel_and_by_strace(
         assert "1 packets without a route" in outcome.details.en
 
 
+def test_what_runs_at_every_start_of_the_interpreter_is_caught(
+    installation: Installation, methods: tuple[str, ...]
+) -> None:
+    call = "import socket; socket.socket(2, 2).connect_ex(('192.0.2.44', 443))"
+    (installation.site / "helper.pth").write_text(call + "\n")
+    outcome = run(checks.no_outbound, installation.subject())
+    assert outcome.status is Status.FAIL, outcome
+    assert "192.0.2.44 443" in outcome.details.en
+    if tracers.NAMESPACE in methods:
+        assert "packets without a route" in outcome.details.en
+
+
 def test_nothing_of_the_installation_is_written(running: Installation) -> None:
     def everything() -> dict[str, tuple[int, int]]:
         return {

@@ -77,7 +77,7 @@ def _plan(subject: Subject, folder: Path, owner: tracers.Owner, question: str) -
         for place in (home, configuration, *places.values()):
             os.chown(place, *owner)
     events = str(folder / "events")
-    hooked = [str(subject.python), "-B", "-c", tracers.AUDITED, events, subject.service.module]
+    hooked = [str(subject.python), "-S", "-B", "-c", tracers.AUDITED, events, subject.service.module]
     names = {"{home}": home, "{config}": configuration, "{data}": places["data"]}
     return {
         "service": [*hooked, *(_filled(word, names) for word in subject.service.arguments)]

@@ -35,7 +35,8 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Owner = Optional[Tuple[int, int]]
 
 # Runs inside the service's interpreter, in place of ``-m module arguments``: so the process is not mistaken for the
-# installation's own service either. Unbuffered writes: a killed process has told everything.
+# installation's own service either. Started with -S, so that what runs at every start (``.pth``, sitecustomize) is
+# heard as well. Unbuffered writes: a killed process has told everything.
 AUDITED = r"""
 import json, os, runpy, sys
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -50,6 +51,8 @@ def watch(event, arguments):
         name = arguments[0].decode("utf-8", "replace") if isinstance(arguments[0], bytes) else arguments[0]
         os.write(log, (json.dumps(["lookup of", str(name), ""]) + "\n").encode())
 sys.addaudithook(watch)
+import site
+site.main()
 module = sys.argv[2]
 sys.argv = [module] + sys.argv[3:]
 runpy.run_module(module, run_name="__main__", alter_sys=True)
