@@ -200,7 +200,7 @@ def test_taking_documents_in_mends_a_damaged_index_first(home: Path, tmp_path: P
     assert result(run(home, "index", "verify", "--json", **WORDS))["indexed"] == 41
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", range(2))
 def test_killed_while_the_start_makes_the_index_anew_the_next_start_finishes(
     home: Path, tmp_path: Path, round_: int
 ) -> None:
@@ -213,7 +213,7 @@ def test_killed_while_the_start_makes_the_index_anew_the_next_start_finishes(
         told(
             port, lambda answer: "/" in str(answer["parts"]["index"]["detail"]) or answer["status"] == "ready"
         )
-        time.sleep(0.1 * round_)
+        time.sleep(0.2 * round_)
         process.kill()
         process.wait()
     with started(home) as (_process, port, log):

@@ -93,7 +93,7 @@ class StorageProblem(RagTraceError):
 
 
 class FormatProblem(StorageProblem):
-    """The data is of another release: nothing is damaged, and waiting does not help."""
+    """The data is of another release, or nobody knows of which: waiting does not help."""
 
     reference = "RT-121"
 

@@ -42,7 +42,7 @@ def read(folder: Path) -> DataFormat | None:
     Data of the releases before the number was introduced has format 1.
 
     Raises:
-        StorageProblem: it cannot be read or understood.
+        FormatProblem: it cannot be read or understood.
     """
     path = folder / NAME
     try:
@@ -53,7 +53,7 @@ def read(folder: Path) -> DataFormat | None:
     except FileNotFoundError:
         return DataFormat(1) if (folder / RECORDS).exists() else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StorageProblem(
+        raise FormatProblem(
             Text("데이터의 형식을 알 수 없습니다.", "The format of the data cannot be told."),
             where=f"{path}: {error}",
             state=_UNCHANGED,
@@ -69,8 +69,7 @@ def require(folder: Path, version: int = VERSION) -> None:
     """Let data of this very format pass, and mark a new folder; `folder` exists.
 
     Raises:
-        FormatProblem: the data is newer, older or half migrated.
-        StorageProblem: it is of no known format.
+        FormatProblem: the data is newer, older, half migrated, or of no known format.
     """
     found = read(folder)
     if found is None or (found == DataFormat(version) and not (folder / NAME).exists()):
@@ -97,8 +96,7 @@ def migrate(folder: Path, tell: Tell, migrations: Sequence[Migration] = MIGRATIO
     The caller holds the write lock. Killed at any instant, running it again goes on with the step it was at.
 
     Raises:
-        FormatProblem: the data is newer.
-        StorageProblem: it is of no known format.
+        FormatProblem: the data is newer or of no known format.
     """
     newest = 1 + len(migrations)
     found = read(folder)

@@ -105,13 +105,15 @@ class DataInspection:
     def ownership(self) -> FolderFacts:
         """Say whose the folder is, what in it is somebody else's, and whether this process may write to it."""
         owner = self.folder.stat().st_uid
-        strangers = [
-            str(path.relative_to(self.folder)) for path in self._known() if path.lstat().st_uid != owner
-        ]
+        known = self._known()
+        strangers = [self._short(path) for path in known if _owner(path) not in (None, owner)]
         statistics = os.statvfs(self.folder) if hasattr(os, "statvfs") else None
         read_only = bool(statistics and statistics.f_flag & getattr(os, "ST_RDONLY", 1))
         mine = not hasattr(os, "geteuid") or os.geteuid() in (0, owner)
-        closed = [str(path.relative_to(self.folder)) for path in self._known() if mine and not _open_to(path)]
+        # What cannot be used because it has just gone is no finding: a running service replaces its files.
+        closed = [
+            self._short(path) for path in known if mine and not _open_to(path) and os.path.lexists(path)
+        ]
         return FolderFacts(owner, tuple(strangers), tuple(closed), read_only, mine)
 
     def format(self) -> tuple[int | None, int]:
@@ -199,6 +201,9 @@ class DataInspection:
             path for path in (*top, *(self.folder / name for name in names), *inside) if os.path.lexists(path)
         ]
 
+    def _short(self, path: Path) -> str:
+        return str(path.relative_to(self.folder))
+
     def _written(self) -> list[Path]:
         ends = ("", "-wal")
         return [
@@ -206,6 +211,13 @@ class DataInspection:
             self._files.folder / META,
             self._files.folder,
         ]
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 def _open_to(path: Path) -> bool:
