@@ -21,7 +21,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def measured(**spoil: Any) -> list[dict[str, Any]]:
     """Return what the probe would say of the toy graph."""
-    answers = []
+    answers: list[dict[str, Any]] = []
     for text in toy_models.TEXTS:
         ids = toy_runtime.Tokenizer(0).encode(text).ids
         outputs: dict[str, Any] = {}
