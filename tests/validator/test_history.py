@@ -13,7 +13,7 @@ from bundle.text import Text
 from installer import inventory
 from installer.paths import Prefix
 from tests.validator.fakes import Installation
-from validator import history, speed
+from validator import cli, history, speed
 from validator.checks import performance
 from validator.model import Outcome, Result, Status
 from validator.subject import Subject
@@ -51,6 +51,13 @@ def test_a_run_is_appended_for_the_owner_alone(installation: Installation) -> No
     found = history.read(installation.subject())
     assert [run.figures["answer_ms"] for run in found] == [12.0, 14.0]
     assert {run.release for run in found} == {RELEASE}
+
+
+def test_a_run_of_the_command_line_is_remembered(installation: Installation) -> None:
+    words = ["--prefix", str(installation.root), "--only", "PERF-002", "--quiet"]
+    assert cli.main(words) == cli.main(words) == 0
+    runs = history.read(installation.subject())
+    assert len(runs) == 2 and all(run.figures["hash_mb_per_s"] > 0 for run in runs)
 
 
 def test_the_installer_knows_the_file(installation: Installation) -> None:

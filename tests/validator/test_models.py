@@ -22,6 +22,7 @@ from validator.checks.models import (
     golden_sparse,
     load,
 )
+from validator.engine import run_checks
 from validator.host import carried, facts
 from validator.model import Check, Outcome, Status
 from validator.subject import Subject
@@ -359,6 +360,17 @@ def test_one_run_of_the_graphs_serves_every_check_of_a_run(
         subject.scratch = scratch
         assert {status(item, subject) for item in group} == {Status.PASS}
     assert len(calls) == 1
+
+
+def test_children_of_one_run_share_the_probe(tmp_path: Path) -> None:
+    made = toy_models.install(tmp_path / "p", {"embedding": embedding(defect="counted")})
+    wanted = (*RUN_CHECKS, *SPEED_CHECKS)
+    found = run_checks(
+        wanted, made.subject(), modules=("validator.checks.models", "validator.checks.model_speed")
+    )
+    assert {one.status for one in found} == {Status.PASS}
+    runs = graph_of(made).with_name("model_int8.onnx.runs")
+    assert runs.read_text(encoding="ascii") == "x"
 
 
 def test_the_environment_is_left_as_it_was(tmp_path: Path) -> None:
