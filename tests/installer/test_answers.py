@@ -61,7 +61,8 @@ def test_every_option_of_the_help_can_be_answered_but_commands_and_destruction(t
             spoken.add(name)
     assert spoken == {
         "help", "answers", "status", "list", "verify", "verify-only", "explain-trust", "rollback", "repair", "prune",
-        "uninstall", "config", "config-file", "audit", "trust-update", "advisories", "start", "stop", "restore-data", "purge-data",
+        "uninstall", "config", "config-file", "config-default", "restore-unit", "rebuild-index", "recover", "audit",
+        "trust-update", "advisories", "start", "stop", "restore-data", "purge-data",
     }  # fmt: skip
 
 
