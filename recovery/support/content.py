@@ -17,8 +17,11 @@ _ROUTES = re.compile(
     r"/(?:healthz|readyz|metrics|query|query_stream|queryToSLLM|history|reference|v1/(?:chat/completions|embeddings|models))?\Z"
 )
 _DOCUMENT = r"(?:pdf|docx?|pptx?|xlsx?|csv|html?|md|txt|hwpx?|hwp|eml|msg|zip|png|jpe?g)"
-_DOCUMENT_NAME = re.compile(rf"[^\s\"'<>|=,;:()]{{1,200}}\.{_DOCUMENT}\b", re.IGNORECASE)
-_QUOTED = re.compile(r"\"([^\"\n]{2,})\"|'([^'\n]{2,})'|[“‘「『]([^”’」』\n]{2,})[”’」』]|`([^`\n]{2,})`")
+# From the beginning of a word only, so that a long one is looked at once.
+_DOCUMENT_NAME = re.compile(rf"(?<![^\s\"'<>|=,;:()])[^\s\"'<>|=,;:()]+\.{_DOCUMENT}\b", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"\"([^\"\n]{2,})\"|'([^'\n]{2,})'|[“‘「『]([^“‘「『”’」』\n]{2,})[”’」』]|`([^`\n]{2,})`"
+)
 _HARMLESS_QUOTE = re.compile(
     r"(?:[a-z0-9_]+\.){0,4}[a-z0-9_]{1,40}\Z|[/.]?(?:[A-Za-z0-9_.+-]{1,60}/)+[A-Za-z0-9_.+-]{1,60}\Z"
 )

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from installer.paths import Prefix
 from recovery.support import archive, canary, cli, index
 from recovery.support.identity import Names
 from recovery.support.pipeline import Member, Pipeline
-from recovery.support.sources import Collector
+from recovery.support.sources import Collector, Source
 from tests.recovery.support.conftest import LINE, SECRET
 from tests.validator.fakes import Installation
 from validator.console import Console
-from validator.secrets import known_values
+from validator.secrets import Tokens, known_values
 from validator.secrets.encodings import forms
 
 NAMES = Names(("kimchulsu",), ("seoulhost",))
@@ -428,3 +429,14 @@ def test_a_secret_of_any_shape_in_every_source_never_leaves(installation: Instal
     )
     assert secret not in body and json.dumps(secret)[1:-1] not in body
     assert secret.encode() not in gzip.decompress(prepared.data)
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "“", "'", "a@", "1.", "a:", "://", "/home/", "가", "Error: ", "question: ", "x.pdf"]
+)
+def test_no_log_takes_more_than_linear_time(installation: Installation, unit: str) -> None:
+    pipeline = Pipeline(installation.root, (SECRET,), NAMES, Tokens())
+    source = Source("logs/x.log", "service-log", unit * (500_000 // len(unit)))
+    started = time.process_time()
+    pipeline.member(source)
+    assert time.process_time() - started < 15
