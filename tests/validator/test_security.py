@@ -96,6 +96,44 @@ def test_a_listener_on_every_address_fails(installation: Installation) -> None:
         assert status(exposure.listening, installation.subject()) is Status.FAIL
 
 
+@pytest.mark.parametrize(
+    ("host", "local", "fits"),
+    [
+        ("0.0.0.0", "0.0.0.0", True),
+        ("::1", "0:0:0:0:0:0:0:2", False),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.5", "0.0.0.0", False),
+        ("rag.house", "10.0.0.5", True),
+        ("rag.house", "0.0.0.0", False),
+        ("localhost", "10.0.0.5", False),
+    ],
+)
+def test_a_listener_is_compared_with_the_configured_address(
+    running: Installation, monkeypatch: pytest.MonkeyPatch, host: str, local: str, fits: bool
+) -> None:
+    inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
+    planted = procfs.Socket(local, running.port, "0.0.0.0", 0, procfs.LISTEN, inode)
+    monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])
+    running.settings.write_text(f"RAGTRACE_SERVER_HOST={host}\nRAGTRACE_SERVER_PORT={running.port}\n")
+    assert status(exposure.listening, running.subject()) is (Status.PASS if fits else Status.FAIL)
+
+
+def test_a_file_that_goes_away_while_looking_is_passed_over(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = installation.root / "state" / "tmp.123"
+    passing.touch()
+    real = os.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        if Path(path) == passing:
+            raise FileNotFoundError(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    assert status(security.world_writable, installation.subject()) is Status.PASS
+
+
 def test_offline_switches_of_the_running_process_pass(running: Installation) -> None:
     assert status(exposure.offline_switches, running.subject()) is Status.PASS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundle.manifest import Target
-from tests.validator.fakes import Installation, host_target, status
+from tests.validator.fakes import Installation, host_target, run, status
 from validator.checks import system
 from validator.host import facts
 from validator.model import Status
@@ -136,3 +136,17 @@ def test_a_port_held_by_our_own_service_passes(running: Installation) -> None:
 def test_it_is_still_ours_where_the_pointer_is_damaged(running: Installation) -> None:
     (running.root / "current.json").write_text("{")
     assert status(system.port, running.subject()) is Status.PASS
+
+
+def test_a_port_that_only_root_may_take_is_unknown_and_a_strange_address_is_named(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "_bind_problem", lambda host, port: PermissionError(13, "Permission denied"))
+    assert status(system.port, installation.subject()) is Status.UNKNOWN
+    monkeypatch.undo()
+    installation.settings.write_text(
+        f"RAGTRACE_SERVER_HOST=192.0.2.7\nRAGTRACE_SERVER_PORT={installation.port}\n"
+    )
+    outcome = run(system.port, installation.subject())
+    assert outcome.status is Status.FAIL
+    assert "no such address" in outcome.details.en

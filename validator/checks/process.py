@@ -61,6 +61,8 @@ def as_installed(subject: Subject) -> Outcome:
     seen = Seen()
     for process in running:
         found = procfs.environment(process.pid)
+        if found is None and not procfs.exists(process.pid):
+            continue
         if found is None:
             what = "프로세스의 환경을 볼 권한이 없습니다", "not permitted to see the process's environment"
             return unknown(Text(*what), measured=f"pid {process.pid}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import locale
 import os
 import platform
@@ -268,24 +269,42 @@ def port(subject: Subject) -> Outcome:
         return passed(
             Text("이 설치의 서비스가 쓰고 있습니다", "held by this installation's service"), measured=measured
         )
+    if refusal.errno in (errno.EACCES, errno.EPERM):
+        what = Text(
+            "1024 아래의 포트라 root만 확인할 수 있습니다",
+            "a port below 1024: only root can tell whether it is free",
+        )
+        return unknown(what, measured=measured)
+    if refusal.errno != errno.EADDRINUSE:
+        return Outcome(
+            Status.FAIL,
+            Text("이 호스트에 없는 주소입니다", "this host has no such address"),
+            f"{measured}: {refusal.strerror or refusal}",
+            "an address of this host",
+            Text(
+                "RAGTRACE_SERVER_HOST가 이 호스트와 맞지 않습니다",
+                "RAGTRACE_SERVER_HOST does not fit this host",
+            ),
+            "see-configuration",
+        )
     return Outcome(
         Status.FAIL,
         Text("다른 프로그램이 포트를 쓰고 있습니다", "another program holds the port"),
-        f"{measured}: {refusal}",
+        f"{measured}: {refusal.strerror or refusal}",
         "free, or held by this installation's service",
         Text("서비스가 시작될 수 없습니다", "the service cannot start"),
         "change-port",
     )
 
 
-def _bind_problem(host: str, number: int) -> Optional[str]:
+def _bind_problem(host: str, number: int) -> Optional[OSError]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, number))
-        except OSError as error:
-            return error.strerror or str(error)
+    except OSError as error:
+        return error
     return None
 
 

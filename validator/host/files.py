@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -33,7 +34,7 @@ class Entry(NamedTuple):
 
 
 def walk(root: Path) -> Iterator[Entry]:
-    """Yield *root* and everything below it.
+    """Yield *root* and everything below it. What goes away meanwhile, as temporary files do, is passed over.
 
     Raises:
         OSError: a folder cannot be read; a part that was not seen is not a clean part.
@@ -41,8 +42,13 @@ def walk(root: Path) -> Iterator[Entry]:
     pending = [root]
     while pending:
         path = pending.pop()
-        facts = os.lstat(path)
+        try:
+            facts = os.lstat(path)
+        except FileNotFoundError:
+            if path == root:
+                raise
+            continue
         yield Entry(path, facts.st_mode, facts.st_uid, facts.st_size)
         if stat.S_ISDIR(facts.st_mode):
-            with os.scandir(path) as entries:
+            with contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
                 pending.extend(path / entry.name for entry in entries)

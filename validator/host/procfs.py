@@ -152,6 +152,11 @@ def age_s(pid: int, proc: Path = PROC) -> Optional[float]:
     return now - int(text.rpartition(")")[2].split()[19]) / ticks
 
 
+def exists(pid: int, proc: Path = PROC) -> bool:
+    """Tell whether a process is still there: one that has ended in between says nothing about rights."""
+    return (proc / str(pid)).exists()
+
+
 def link(pid: int, name: str, proc: Path = PROC) -> str:
     """Return where a process's ``exe`` or ``cwd`` points to, or nothing when that is not permitted."""
     try:
