@@ -170,7 +170,7 @@ DEFECTS: dict[str, Defect] = {
         "release",
         Text("서명 파일이 없어짐", "the signature is gone"),
         files.removed(release("tools/MANIFEST.json.sig")),
-        "fail PKG-001; skip SEC-008",
+        "fail PKG-001 SEC-008",
     ),
     "signature-damaged": Defect(
         "release",
@@ -182,7 +182,7 @@ DEFECTS: dict[str, Defect] = {
         "release",
         Text("신뢰하는 서명자 파일이 손상됨", "the file of trusted signers is damaged"),
         files.rewritten(prefix("trust/allowed_signers"), files.halved),
-        "fail SEC-008",
+        "fail SEC-008 SEC-012",
         mended=False,
     ),
     "advisories-changed": Defect(
