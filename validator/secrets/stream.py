@@ -16,13 +16,15 @@ _LINE_END = re.compile(r"[\r\n]")
 
 
 class Found(NamedTuple):
-    """One replacement: its surroundings, its place, its kind, and the value that names the token."""
+    """One replacement: its surroundings, its place, its kind, and what names its token: a known value, or (with
+    none) the text up to `named`."""
 
     context: int
     start: int
     end: int
     kind: str
     value: str
+    named: int
 
 
 class Scrubber:
@@ -78,15 +80,18 @@ class Scrubber:
 
     def _found(self, text: str) -> Iterable[Found]:
         for start, end, value in self._known.find(text):
-            yield Found(start, start, end, "known-value", value)
+            yield Found(start, start, end, "known-value", value, end)
         for span in shapes.find(text, blobs=self._blobs):
-            yield Found(span.context, span.start, span.end, span.kind, text[span.start : span.end])
+            yield Found(span.context, span.start, span.end, span.kind, "", span.end)
 
     def _replaced(self, text: str, found: Sequence[Found], stop: int) -> str:
         parts: List[str] = []
         at = 0
         for each in found:
-            parts += (text[at : each.start], self._tokens.of(each.value, each.kind))
+            parts += (
+                text[at : each.start],
+                self._tokens.of(each.value or text[each.start : each.named], each.kind),
+            )
             at = each.end
         return "".join(parts) + text[at:stop]
 
@@ -101,7 +106,7 @@ def merge(found: Iterable[Found]) -> List[Found]:
             continue
         name = each if each.kind == "known-value" and last.kind != "known-value" else last
         context, end = min(last.context, each.context), max(last.end, each.end)
-        merged[-1] = Found(context, last.start, end, name.kind, name.value)
+        merged[-1] = Found(context, last.start, end, name.kind, name.value, last.named)
     return merged
 
 
