@@ -114,8 +114,9 @@ def graphs(subject: Subject) -> Tuple[Graph, ...]:
     if "graphs" not in subject.remembered:
         found: List[Graph] = []
         for carried in models(subject):
-            goldens = _goldens(carried)
-            found += [_graph(carried, name, goldens) for name in carried.named(".onnx")]
+            names = carried.named(".onnx")
+            goldens = _goldens(carried) if names else {}
+            found += [_graph(carried, name, goldens) for name in names]
         subject.remembered["graphs"] = tuple(found)
     known: Tuple[Graph, ...] = subject.remembered["graphs"]
     return known
