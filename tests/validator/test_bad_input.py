@@ -53,6 +53,17 @@ FILES = {
     "settings": "config/.env",
     "note": "state/service.json",
 }
+
+
+def replaced(path: Path) -> Path:
+    """Remove a file or folder so that something else can take its place."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    return path
+
+
 CONTENT: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -60,10 +71,10 @@ CONTENT: dict[str, Callable[[Path], object]] = {
     "nested": lambda path: path.write_bytes(b"[" * 200_000),
     "huge number": lambda path: path.write_bytes(b'{"format": 1e999, "port": ' + b"9" * 5000 + b"}"),
     "wrong kinds": lambda path: path.write_text('{"generation": [], "files": 7, "name": {}, "port": "²"}'),
-    "folder": lambda path: (path.unlink(), path.mkdir()),
-    "pipe": lambda path: (path.unlink(), os.mkfifo(path)),
-    "endless": lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
-    "loop": lambda path: (path.unlink(), path.symlink_to(path)),
+    "folder": lambda path: replaced(path).mkdir(),
+    "pipe": lambda path: os.mkfifo(replaced(path)),
+    "endless": lambda path: replaced(path).symlink_to("/dev/zero"),
+    "loop": lambda path: replaced(path).symlink_to(path),
 }
 # Every content once at least, the pointer, which everything hangs on, most often.
 CASES = [
@@ -113,7 +124,7 @@ def test_hostile_settings_do_not_decide_more_than_they_may(
 HALF: dict[str, Callable[[Installation], object]] = {
     "no pointer": lambda host: (host.root / "current.json").unlink(),
     "no generation": lambda host: shutil.rmtree(host.generation),
-    "an empty generation": lambda host: (shutil.rmtree(host.generation), host.generation.mkdir()),
+    "an empty generation": lambda host: replaced(host.generation).mkdir(),
     "no environment": lambda host: shutil.rmtree(host.generation / "venv"),
     "no interpreter": lambda host: (host.generation / "venv/bin/python").unlink(),
     "no packages": lambda host: shutil.rmtree(host.site),
@@ -122,10 +133,7 @@ HALF: dict[str, Callable[[Installation], object]] = {
     "no configuration": lambda host: shutil.rmtree(host.root / "config"),
     "no data": lambda host: shutil.rmtree(host.root / "data"),
     "no state": lambda host: shutil.rmtree(host.root / "state"),
-    "generations is a file": lambda host: (
-        shutil.rmtree(host.root / "generations"),
-        (host.root / "generations").write_text(""),
-    ),
+    "generations is a file": lambda host: replaced(host.root / "generations").write_text(""),
 }
 
 
@@ -179,7 +187,7 @@ def test_without_psutil_and_procfs_the_memory_is_unknown_not_fine(
     def missing(name: str) -> object:
         raise ImportError(name)
 
-    monkeypatch.setattr(facts.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     assert facts._memory_elsewhere() == (0, 0)
     monkeypatch.setattr(facts, "memory_bytes", lambda: facts._memory_elsewhere())
     memory = next(item for item in system.CHECKS if item.id == "SYS-005")

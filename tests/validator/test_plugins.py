@@ -16,7 +16,7 @@ from tests.validator.fakes import Installation
 from validator.api import Report, validate
 from validator.cli import main
 from validator.model import Result, Status
-from validator.plugins import loading
+from validator.plugins import folders, loading
 from validator.plugins.source import ENTRY_POINT
 from validator.subject import Subject
 
@@ -267,7 +267,7 @@ def test_root_runs_the_file_of_the_installations_owner_as_that_owner(
     os.chown(prefix, 12345, 12345)
     path = write(folder, plugin("import os\nreturn {'status': 'pass', 'details': str(os.geteuid())}"))
     os.chown(path, 12345, 12345)
-    source = loading.folders.find(folder, Subject(prefix), [])[0]
+    source = folders.find(folder, Subject(prefix), [])[0]
     assert source.owner == (12345, 12345)
     found = [
         r for r in validate(prefix, plugin_folders=[folder], categories=["tools"]).results if r.check.plugin

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any, Dict
 
 NEEDED_GB = 1
 
 
-def free_space(context: dict) -> dict:
+def free_space(context: Dict[str, Any]) -> Dict[str, Any]:
     """Say whether the data folder has room; context: prefix, generation, config, data, host, port."""
     folder = context["data"]
     if not os.path.isdir(folder):
