@@ -78,7 +78,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def each(kind: str, change: Callable[[Path], None]) -> Callable[[Path], None]:
+def each(kind: str, change: Callable[[Path], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         found = sorted(folder.glob(kind))
         assert found

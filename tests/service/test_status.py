@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,13 @@ def open_site() -> Iterator[Callable[..., Site]]:
         use_case.run(MemorySource({"a.txt": "규정\n휴가 신청은 3일 전".encode()}))
         found = {"RTS-003": GOOD, "RTS-007": GOOD}
         checks = tuple(
-            Check(name, Text(f"검사 {name}", f"check {name}"), "high", lambda _, name=name: found[name], part)
+            Check(
+                name,
+                Text(f"검사 {name}", f"check {name}"),
+                "high",
+                partial(lambda name, _: found[name], name),
+                part,
+            )
             for name, part in (("RTS-003", "index"), ("RTS-007", ""))
         )
         now = [1000.0]
@@ -333,6 +340,7 @@ def test_a_report_is_cut_to_size() -> None:
     report = read_report({"validation_results": [entry, "x"] * 600, "duration_s": "long"})
     assert len(report.lines) <= 400 and report.duration_s == 0.0
     assert len(report.lines[0].id) == MOST_CHARS and report.lines[0].status == "unknown"
+    wrong: object
     for wrong in (None, [], {}, {"validation_results": {}}):
         with pytest.raises(ValueError):
             read_report(wrong)
