@@ -53,11 +53,15 @@ def read_state(prefix: Prefix, running: str = "") -> InstallationState:
         pointer = pointers.read(prefix)
     except sealed.Damaged:
         pointer, damaged = None, True
+    complete, known = complete_generations(prefix), accepted_record.read(prefix)
+    if pointer is None and not _exists(prefix.uninstalling):
+        # A release was accepted here and still lies here whole: the pointer was lost, not taken away.
+        damaged = damaged or bool(set(complete) & set(known.generations))
     return InstallationState(
         pointer=pointer,
         pointer_damaged=damaged,
-        complete=complete_generations(prefix),
-        accepted=accepted_record.read(prefix),
+        complete=complete,
+        accepted=known,
         service=settings.read(prefix),
         configured=_exists(prefix.settings),
         pinned=_exists(prefix.allowed_signers),

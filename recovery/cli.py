@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from bundle.errors import RagTraceError, UsageProblem
-from bundle.text import Text, choose_language
+from bundle.text import Text, choose_language, language_argument
 from recovery import refuge
 from recovery.assistant import NO, QUIT, YES, Assistant
 from recovery.diagnosis import Diagnosis, read_diagnosis
 from recovery.engine import Means
 from validator import api, console
-from validator.cli import peek
 from validator.model import Result
 from validator.registry import load
 from validator.report import USAGE_EXIT
@@ -91,7 +90,7 @@ def parser(lang: str) -> argparse.ArgumentParser:
 def main(argv: Optional[Sequence[str]] = None, home: Optional[Path] = None) -> int:
     """Run the assistant; *home* is the folder of the entry script."""
     words = list(sys.argv[1:] if argv is None else argv)
-    lang = choose_language(peek(words, "--lang"))
+    lang = choose_language(language_argument(words))
     arguments = parser(lang).parse_args(words)
     try:
         _check_usage(arguments)

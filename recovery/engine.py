@@ -97,8 +97,8 @@ def _candidates(means: Means) -> Iterator[Tuple[Path, Optional[Path]]]:
     folders: List[Tuple[Path, Optional[Path]]] = [(active / "tools", active)] if active is not None else []
     folders += [(bundle, None) for bundle in (means.bundle, subject.bundle) if bundle is not None]
     here = Path(__file__).resolve().parent.parent
-    folders += [(here.parent, None), (here / "bundle_template", None)]
     folders += [(folder / "tools", folder) for folder in _kept(subject)]
+    folders.append((here.parent, None))
     for folder, generation in folders:
         script = folder / layout.SCRIPTS / SCRIPT
         # This program may itself lie in a release: then that release's files have to be intact, too.

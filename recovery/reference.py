@@ -31,7 +31,7 @@ never count as passed. In the report's `status` they are shown as `WARN` and `SK
 | verdict | meaning |
 |---|---|
 | EXCELLENT | an installation is there, and everything that applies passed |
-| GOOD | small findings only, or nothing is installed yet |
+| GOOD | small findings only, or nothing is installed yet, or a waiver is in force |
 | WARNING | a finding of weight, or a check of weight that could not run |
 | CRITICAL | something failed |
 """
@@ -65,7 +65,7 @@ def _section(item: Check) -> List[str]:
 
 def _advice(cause: Cause) -> List[str]:
     lines = [f"When it does not pass: {cause.explanation.en} {cause.advice.en}\n"]
-    titles = [ACTIONS[name].title.en for name in cause.actions if name in ACTIONS]
+    titles = [ACTIONS[name].title.en for name in cause.actions]
     if titles:
         lines.append("The recovery assistant offers: " + "; ".join(titles) + ".\n")
     lines.append(f"통과하지 못하면: {cause.explanation.ko} {cause.advice.ko}\n")

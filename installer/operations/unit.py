@@ -15,12 +15,19 @@ from .. import activation
 from ..console import Console
 from ..health import Sick, wait_until_healthy
 from ..hosts.interface import ServiceError, ServiceHost
-from ..hosts.systemd import SystemdHost
+from ..hosts.systemd import UNITS, SystemdHost
 from ..paths import Prefix
 from ..service import define, manifest_of
 from ..state import read_state
 from ..transaction import translate
 from .session import Done, opened, record, require_installation
+
+# Where `systemctl set-property` and `systemctl edit --runtime` put what they add.
+MORE_FOLDERS = (
+    Path("/etc/systemd/system.control"),
+    Path("/run/systemd/system.control"),
+    Path("/run/systemd/system"),
+)
 
 
 def restore_unit(prefix: Prefix, console: Console) -> Done:
@@ -67,10 +74,13 @@ def _set_aside(host: ServiceHost, name: str) -> List[Path]:
         return []
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     moved: List[Path] = []
-    drop_ins = host.units / f"{name}.service.d"
-    if os.path.lexists(drop_ins):
-        aside = drop_ins.with_name(f"{drop_ins.name}.{stamp}.saved")
-        os.rename(drop_ins, aside)
-        fsync_directory(host.units)
-        moved.append(aside)
+    # A user's own systemd, and the tests', have one folder of units; the system's reads four.
+    folders = (UNITS, *MORE_FOLDERS) if host.units == UNITS else (host.units,)
+    for folder in folders:
+        drop_ins = folder / f"{name}.service.d"
+        if os.path.lexists(drop_ins):
+            aside = drop_ins.with_name(f"{drop_ins.name}.{stamp}.saved")
+            os.rename(drop_ins, aside)
+            fsync_directory(folder)
+            moved.append(aside)
     return moved
