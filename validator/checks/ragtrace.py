@@ -108,7 +108,7 @@ def configuration(subject: Subject) -> Outcome:
     why = Text(
         "모르는 키, 잘못된 값, 또는 읽을 수 없는 파일", "an unknown key, a wrong value or an unreadable file"
     )
-    return Outcome(Status.FAIL, what, f"exit {done.code}", "exit 0", why, "see-configuration")
+    return Outcome(Status.FAIL, what, f"exit {done.code}", "exit 0", why, "restore-configuration")
 
 
 def started(subject: Subject, path: str) -> http.Reply:
@@ -230,7 +230,7 @@ def consistent(subject: Subject) -> Outcome:
         return passed(Text("일치합니다", "they agree"), measured=measured, expected=expected)
     what = Text("색인과 기록이 다릅니다", "index and records differ")
     why = Text("색인 중에 멈췄거나 파일이 손상되었습니다", "indexing was cut short, or a file is damaged")
-    return Outcome(Status.FAIL, what, measured, expected, why, "index-again")
+    return Outcome(Status.FAIL, what, measured, expected, why, "rebuild-index")
 
 
 def index_facts(status: Dict[str, Any]) -> Optional[Tuple[str, str, bool]]:
