@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle.text import Text
+from bundle.text import Text, wording
 
 from .findings import LEVELS
 
@@ -20,10 +20,7 @@ SOURCES = ("pypi", "osv", "safety", "none")
 
 def auditing(lang: str) -> argparse.ArgumentParser:
     """Return the options about advisories, as a parent of the commands that assess."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parent = argparse.ArgumentParser(add_help=False)
     add = parent.add_argument
     add(
