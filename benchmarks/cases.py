@@ -132,7 +132,8 @@ class Bench:
             str(self.signers),
         ]
         pair = paired(
-            Command(ours, self.tree), Command(["sha256sum", "-c", "--quiet", "checksums.sha256"], self.tree)
+            Command(ours, self.tree, operator=True),
+            Command(["sha256sum", "-c", "--quiet", "checksums.sha256"], self.tree),
         )
         return faster("verification (with signature)", "sha256sum -c", pair, 1.6)
 
@@ -156,7 +157,7 @@ class Bench:
             shutil.rmtree(prefix, ignore_errors=True)
             shutil.rmtree(venv, ignore_errors=True)
 
-        installer = Command(ours, self.tree, prepare=clean)
+        installer = Command(ours, self.tree, prepare=clean, operator=True)
         with_uv = bare + f"--python '{python}' " + " ".join([*find, *pins])
         first = paired(installer, Command(["sh", "-c", with_uv], self.tree, prepare=clean))
         # What the far side needs besides is that the release survives a power cut: the same with a sync.

@@ -21,12 +21,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, its folder and extra environment; `prepare` runs before each timing, untimed."""
+    """A command line, its folder and extra environment; `prepare` runs before each timing, untimed.
+
+    `operator` is for what runs on an isolated host, whose shell knows nothing of the build box's package sources.
+    """
 
     words: Sequence[str]
     cwd: Path
     environment: Mapping[str, str] | None = None
     prepare: Callable[[], object] | None = None
+    operator: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ def run(command: Command) -> Run:
         command.prepare()
     # Bytecode is kept between runs on a user's machine, whatever the developer's shell says.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(command.environment or {})}
+    if command.operator:
+        environment = {
+            key: value for key, value in environment.items() if not key.startswith(("PIP_", "UV_"))
+        }
     begun = time.perf_counter()
     process = subprocess.Popen(
         command.words, cwd=command.cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

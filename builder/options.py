@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bundle.text import LANGUAGES, Text
+from bundle.text import LANGUAGES, Text, wording
 
 from .commands import COMMANDS
 from .inputs import REPOSITORY
@@ -54,10 +54,7 @@ def speaking(lang: str) -> argparse.ArgumentParser:
 
 def choosing(lang: str) -> argparse.ArgumentParser:
     """Return the options that choose what to pack: the same for ``plan`` and ``build``."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parent = argparse.ArgumentParser(add_help=False)
     add = parent.add_argument
     add(

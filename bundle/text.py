@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, Mapping, NamedTuple, Optional, Sequence
 
 LANGUAGES = ("ko", "en")
 
@@ -17,6 +17,11 @@ class Text(NamedTuple):
     def to(self, lang: str) -> str:
         """Return the message in `lang` (``ko`` or ``en``)."""
         return self.ko if lang == "ko" else self.en
+
+
+def wording(lang: str) -> Callable[[str, str], str]:
+    """Return a function that takes a message in Korean and in English and gives the one in `lang`."""
+    return lambda korean, english: Text(korean, english).to(lang)
 
 
 def choose_language(argument: Optional[str], environ: Optional[Mapping[str, str]] = None) -> str:

@@ -24,7 +24,7 @@ from .errors import (
 )
 from .reading import BundleReader, admit
 from .tarstream import TarReader
-from .text import LANGUAGES, Text, choose_language, language_argument
+from .text import LANGUAGES, Text, choose_language, language_argument, wording
 from .trust import Anchors, Origin
 from .unpack_voice import Voice
 from .unpacking import Bases, unpack
@@ -73,10 +73,7 @@ def _as_known(error: Exception) -> RagTraceError:
 
 def parser(lang: str) -> argparse.ArgumentParser:
     """Return the argument parser with its help in `lang`."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     made = argparse.ArgumentParser(
         prog="unpack.py",
         description=text(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from bundle.errors import InternalError, PreflightError, RagTraceError
-from bundle.text import Text, choose_language
+from bundle.text import Text, choose_language, language_argument
 
 from .console import Console
 from .options import command_of, parser
@@ -20,7 +20,7 @@ from .paths import Prefix, default_prefix
 def main(arguments: Optional[Sequence[str]] = None, script: Optional[Path] = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    lang = choose_language(_language(words))
+    lang = choose_language(language_argument(words))
     console = Console(lang)
     place = (script or Path(sys.argv[0])).absolute()
     os.umask(0o022)
@@ -38,16 +38,6 @@ def main(arguments: Optional[Sequence[str]] = None, script: Optional[Path] = Non
         error.state = error.state or Text("아무것도 바꾸지 않았습니다", "nothing was changed")
         console.fail(error)
         return error.exit_code
-
-
-def _language(words: Sequence[str]) -> Optional[str]:
-    """Find --lang before parsing, so that usage errors are in the right language too."""
-    for index, word in enumerate(words):
-        if word.startswith("--lang="):
-            return word.partition("=")[2]
-        if word == "--lang" and index + 1 < len(words):
-            return words[index + 1]
-    return None
 
 
 def _prefix(given: Optional[Path], script: Path) -> Path:
@@ -68,13 +58,14 @@ def _prefix(given: Optional[Path], script: Path) -> Path:
 def _guarded(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Run the command with signals turned into an orderly end and every other surprise into an error."""
     from .signals import Stopped, listening
-    from .transaction import translate
 
     try:
         with listening(to_the_end=True):
             command = importlib.import_module(f".commands.{command_of(options)}", __package__)
             return int(command.run(options, prefix, console))
     except (Stopped, KeyboardInterrupt) as stopped:
+        from .transaction import translate
+
         raise translate(stopped, Text("아무것도 바꾸지 않았습니다", "nothing was changed")) from stopped
     except PermissionError as error:
         raise PreflightError(
@@ -83,6 +74,8 @@ def _guarded(options: argparse.Namespace, prefix: Prefix, console: Console) -> i
             hint=Text("관리자 권한으로 실행하거나 다른 --prefix", "run as root, or give another --prefix"),
         ) from error
     except OSError as error:
+        from .transaction import translate
+
         raise translate(error, None) from error
     except RagTraceError:
         raise

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 from .children import minimal_environment
-from .hosts.systemd import user_manager
-from .hosts.windows import is_administrator
 from .paths import TEMPORARY_PYTHON
 
 # Folders that the hardened unit hides from the service (ProtectHome, PrivateTmp).
@@ -104,7 +102,7 @@ def gather(
     libc, version = libc_of_host()
     euid = os.geteuid() if hasattr(os, "geteuid") else -1
     systemd = Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None
-    user_systemd, lingering = user_manager() if systemd and euid > 0 else (False, False)
+    user_systemd, lingering = _user_manager() if systemd and euid > 0 else (False, False)
     physical, cap = memory_mb(), cgroup_limit_mb()
     return HostFacts(
         os=_SYSTEMS.get(sys.platform, sys.platform),
@@ -121,11 +119,25 @@ def gather(
         container=container_of_host(),
         user_systemd=user_systemd,
         lingering=lingering,
-        administrator=is_administrator(),
+        administrator=_is_administrator(),
         selinux=_first_line(Path("/sys/fs/selinux/enforce")) == "1",
         cpu_level=cpu_level(_read("/proc/cpuinfo")),
         gpu_driver=gpu_driver(),
     )
+
+
+def _user_manager() -> tuple[bool, bool]:
+    from .hosts.systemd import user_manager
+
+    return user_manager()
+
+
+def _is_administrator() -> bool:
+    if sys.platform != "win32":
+        return False
+    from .hosts.windows import is_administrator
+
+    return is_administrator()
 
 
 def libc_of_host() -> tuple[str, str]:

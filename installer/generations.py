@@ -9,8 +9,8 @@ from bundle.errors import RecoveryNeededError
 from bundle.hashing import sha256_bytes
 from bundle.text import Text
 
+from . import bytecode, receipt, sealed, snapshot, store
 from . import pointer as pointers
-from . import receipt, sealed, snapshot, store
 from .filesystem import read_plain, remove_file, remove_tree
 from .paths import Prefix
 from .pointer import Pointer
@@ -48,6 +48,7 @@ def discard(prefix: Prefix, name: str) -> None:
         )
     remove_file(prefix.generation(name) / receipt.NAME)
     remove_tree(prefix.generation(name))
+    bytecode.forget(prefix, name)
 
 
 def used_digests(prefix: Prefix) -> set[str]:

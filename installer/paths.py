@@ -165,6 +165,10 @@ class Prefix:
         """What is registered with the Task Scheduler (service manager `windows`)."""
         return self.state / "task.xml"
 
+    def holds_tools(self, root: Path) -> bool:
+        """Return whether `root` is the `tools` folder of a release below this prefix, not a bundle."""
+        return root.name == "tools" and root.resolve().parent.parent == self.generations.resolve()
+
     def generation(self, name: str) -> Path:
         """Return a release's folder.
 

@@ -119,7 +119,11 @@ def plan_install(
         steps.append(
             PlannedStep("check", Text("이미 만들어진 릴리스 확인", "check the release built earlier"))
         )
-    steps += _switch_steps(state, generation, settings, active and accepted, data_steps(manifest, state.data))
+    data = data_steps(manifest, state.data)
+    if not built and state.running and settings is not None and settings.enabled:
+        title = Text("첫 시작 준비 (서비스는 계속 동작)", "prepare the first start (the service goes on)")
+        data = [PlannedStep("bytecode", title), *data]
+    steps += _switch_steps(state, generation, settings, active and accepted, data)
     return Plan(
         action=_action(state, generation, bool(steps)),
         generation=generation,

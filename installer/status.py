@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Optional
 
 from bundle.errors import IntegrityError
@@ -225,8 +224,3 @@ def verify_installed(prefix: Prefix, console: Console) -> dict[str, Any]:
             ),
         )
     return {"ok": True, "prefix": str(prefix.root), "verified": names}
-
-
-def is_installed_copy(root: Path, prefix: Prefix) -> bool:
-    """Return whether `root` is the `tools` folder of a release below this prefix, not a bundle."""
-    return root.name == "tools" and root.resolve().parent.parent == prefix.generations.resolve()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle.text import Text
+from bundle.text import Text, wording
 
 from .findings import LEVELS
 
@@ -24,10 +24,7 @@ ASKED = SOURCES[:-1]
 
 def asking(lang: str, sources: Sequence[str] = SOURCES) -> argparse.ArgumentParser:
     """Return the options that say whom to ask, one of `sources`."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parent = argparse.ArgumentParser(add_help=False)
     add = parent.add_argument
     nobody = Text("", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.errors import UsageProblem
-from bundle.text import Text
+from bundle.text import Text, wording
 
 from ..assessment.options import auditing
 from .signing import signers, signing
@@ -28,9 +28,7 @@ def add(
     """Add the command's options."""
     from ..options import choosing
 
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parser = commands.add_parser(
         NAME,
         parents=[choosing(lang), auditing(lang), signing(lang), _sealing(lang), _shipping(lang), speaking],
@@ -48,8 +46,7 @@ def add(
 
 
 def _sealing(lang: str) -> argparse.ArgumentParser:
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
+    text = wording(lang)
 
     parent = argparse.ArgumentParser(add_help=False)
     add_option = parent.add_argument
@@ -83,8 +80,7 @@ def _sealing(lang: str) -> argparse.ArgumentParser:
 
 
 def _shipping(lang: str) -> argparse.ArgumentParser:
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
+    text = wording(lang)
 
     parent = argparse.ArgumentParser(add_help=False)
     add_option = parent.add_argument

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bundle.errors import IntegrityError, UsageProblem
-from bundle.text import Text, human_size
+from bundle.text import Text, human_size, wording
 
 if TYPE_CHECKING:
     from ..cache import Cache
@@ -32,10 +32,7 @@ def add(
     lang: str,
 ) -> None:
     """Add the command and its three verbs."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parser = commands.add_parser(NAME, help=text("캐시: 보기, 검사, 정리", "the cache: show, verify, prune"))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{show,verify,prune}")
     verbs.add_parser(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bundle.text import Text
+from bundle.text import Text, wording
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -19,10 +19,7 @@ def add(
     lang: str,
 ) -> None:
     """Add the command and its two verbs."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parser = commands.add_parser(
         NAME, help=text("함께 담을 파이썬: 목록, 고정", "Python interpreters to carry: list, pin")
     )

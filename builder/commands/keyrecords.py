@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.errors import UsageProblem
-from bundle.text import Text
+from bundle.text import Text, wording
 
 if TYPE_CHECKING:
     from bundle.trustrecords import TrustedKey
@@ -23,10 +23,7 @@ def add(
     lang: str,
 ) -> None:
     """Add the two commands and their options."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     rotate = actions.add_parser(
         "rotate",
         parents=[_common(lang), *parents],
@@ -71,8 +68,7 @@ def add(
 
 
 def _common(lang: str) -> argparse.ArgumentParser:
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
+    text = wording(lang)
 
     parent = argparse.ArgumentParser(add_help=False)
     parent.add_argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bundle import layout
 from bundle.errors import UsageProblem
-from bundle.text import Text
+from bundle.text import Text, wording
 
 from . import keyrecords
 
@@ -31,10 +31,7 @@ def add(
     lang: str,
 ) -> None:
     """Add the command's own commands and their options."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parser = commands.add_parser(NAME, help=text("서명 키 만들기와 보기", "make and show signing keys"))
     actions = parser.add_subparsers(dest="action", required=True, metavar="{new,show,sign,rotate,revoke}")
     secret = _passphrase_file(lang)

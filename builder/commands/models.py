@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.errors import BuildError, UsageProblem
-from bundle.text import Text, human_size
+from bundle.text import Text, human_size, wording
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -27,10 +27,7 @@ def add(
     lang: str,
 ) -> None:
     """Add the command and its five verbs."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parser = commands.add_parser(
         NAME, help=text("모델: 목록, 고정, 받기, 검사, 변환", "models: list, pin, fetch, check, convert")
     )

@@ -36,11 +36,10 @@ def offer_of(options: argparse.Namespace, prefix: Prefix) -> Offer:
         UsageProblem: install.py lies in an installation, and nothing was named.
     """
     from ..sources import Offer
-    from ..status import is_installed_copy
 
     deltas = tuple(_absolute(path) for path in options.delta)
     bundle = bundle_of(options) if options.bundle is not None or not deltas else None
-    if options.bundle is None and bundle is not None and is_installed_copy(bundle, prefix):
+    if options.bundle is None and bundle is not None and prefix.holds_tools(bundle):
         raise UsageProblem(
             Text(
                 "이 install.py는 설치된 사본이므로 설치할 번들을 알려 주어야 합니다",

@@ -12,7 +12,6 @@ from bundle.text import Text
 from ..console import Console
 from ..explanation import ESTABLISHED, FACT, FAILED, OPEN, Explanation, explain
 from ..paths import Prefix
-from ..status import is_installed_copy
 from .common import anchors_of, bundle_of
 
 _LABELS = {
@@ -52,7 +51,7 @@ def _bundle(options: argparse.Namespace, prefix: Prefix) -> Optional[Path]:
     place = bundle_of(options)
     if options.bundle is not None:
         return place
-    if is_installed_copy(place, prefix) or not (place / layout.MANIFEST).is_file():
+    if prefix.holds_tools(place) or not (place / layout.MANIFEST).is_file():
         return None
     return place
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..console import Console
-from ..operations.install import decide, examine, install
+from ..operations.examination import examine
+from ..operations.install import decide, install
 from ..paths import Prefix
 from .common import offer_of, print_plan, report_done, request_of
 

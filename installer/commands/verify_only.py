@@ -7,16 +7,16 @@ import argparse
 from bundle.text import Text
 
 from ..console import Console
-from ..operations.install import examine
+from ..operations.examination import examine
 from ..paths import Prefix
-from ..status import is_installed_copy
-from . import verify as installed
 from .common import bundle_of, offer_of
 
 
 def run(options: argparse.Namespace, prefix: Prefix, console: Console) -> int:
     """Carry out the command."""
-    if not options.delta and is_installed_copy(bundle_of(options), prefix):
+    if not options.delta and prefix.holds_tools(bundle_of(options)):
+        from . import verify as installed
+
         return installed.run(options, prefix, console)
     bundle = examine(prefix, offer_of(options, prefix), console)
     explanation = bundle.origin.explanation

@@ -7,13 +7,13 @@ has no module. Which process runs is known from the lock that `windows_launcher`
 
 from __future__ import annotations
 
+import html
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Optional
-from xml.sax.saxutils import escape
 
 from bundle.atomic import write_atomic
 from bundle.text import Text
@@ -191,13 +191,13 @@ def task_text(definition: ServiceDefinition, administrator: bool) -> str:
         trigger = "<BootTrigger><Enabled>true</Enabled></BootTrigger>"
         principal = f"<UserId>{LOCAL_SERVICE}</UserId>"
     else:
-        user = escape(os.environ.get("USERDOMAIN", ".") + "\\" + os.environ.get("USERNAME", ""))
+        user = html.escape(os.environ.get("USERDOMAIN", ".") + "\\" + os.environ.get("USERNAME", ""))
         trigger = f"<LogonTrigger><Enabled>true</Enabled><UserId>{user}</UserId></LogonTrigger>"
         principal = f"<UserId>{user}</UserId><LogonType>InteractiveToken</LogonType>"
     return f"""\
 <?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <RegistrationInfo><Description>RAGTrace ({escape(definition.generation)})</Description></RegistrationInfo>
+  <RegistrationInfo><Description>RAGTrace ({html.escape(definition.generation)})</Description></RegistrationInfo>
   <Triggers>{trigger}</Triggers>
   <Principals><Principal id="Author">{principal}<RunLevel>LeastPrivilege</RunLevel></Principal></Principals>
   <Settings>
@@ -212,9 +212,9 @@ def task_text(definition: ServiceDefinition, administrator: bool) -> str:
   </Settings>
   <Actions Context="Author">
     <Exec>
-      <Command>{escape(definition.command[0])}</Command>
-      <Arguments>{escape(subprocess.list2cmdline(task_arguments(definition)))}</Arguments>
-      <WorkingDirectory>{escape(str(definition.data))}</WorkingDirectory>
+      <Command>{html.escape(definition.command[0])}</Command>
+      <Arguments>{html.escape(subprocess.list2cmdline(task_arguments(definition)))}</Arguments>
+      <WorkingDirectory>{html.escape(str(definition.data))}</WorkingDirectory>
     </Exec>
   </Actions>
 </Task>

@@ -15,9 +15,7 @@ from bundle.trust import Anchors
 from bundle.verify import VerifiedBundle
 
 from ..paths import Prefix
-from .chain import ChainSource
 from .interface import Source, Supplier
-from .stream import ArchiveFile, Stream, open_volumes
 from .tree import TreeSource, TreeSupplier
 
 _GZIP = b"\x1f\x8b"
@@ -72,6 +70,8 @@ def open_source(offer: Offer, prefix: Prefix, open_tree: Callable[[Path], Verifi
     found = [_look(path) for path in paths]
     if len(found) == 1 and isinstance(found[0], _Tree):
         return TreeSource(open_tree(found[0].root))
+    from .chain import ChainSource
+
     links = [_supplier(each, offer) for each in found]
     _require_order(links, paths)
     admit(links[-1].signed, offer.anchors, offer.allow_unverified)
@@ -91,15 +91,21 @@ def _supplier(found: _Found, offer: Offer) -> Supplier:
     supplier: Supplier
     if isinstance(found, _Tree):
         supplier = TreeSupplier(found.root, verify.read_signed_manifest(found.root, offer.anchors))
-    elif isinstance(found, _Volumes):
-        carrier = open_volumes(found.index, offer.anchors, offer.allow_unverified)
-        supplier = Stream(carrier, offer.anchors)
     else:
-        supplier = Stream(ArchiveFile(found.path), offer.anchors)
+        supplier = _stream(found, offer)
     # Who signed counts for each link: what nobody trusted has sent is not even read.
     verify.require_origin(supplier.signed.origin, offer.allow_unverified)
     verify.require_signers(supplier.signed.origin, offer.anchors.required)
     return supplier
+
+
+def _stream(found: Union[_Archive, _Volumes], offer: Offer) -> Supplier:
+    # A folder, which is what most bring, needs nothing of this.
+    from .stream import ArchiveFile, Stream, open_volumes
+
+    if isinstance(found, _Volumes):
+        return Stream(open_volumes(found.index, offer.anchors, offer.allow_unverified), offer.anchors)
+    return Stream(ArchiveFile(found.path), offer.anchors)
 
 
 def _require_order(links: Sequence[Supplier], paths: Sequence[Path]) -> None:

@@ -17,7 +17,16 @@ from .build import (
 from .commit import Accept
 from .context import Context
 from .data import Migrate, RestoreData, TakeSnapshot
-from .switch import Configure, DeriveUnit, Settle, Standby, StartService, SwitchPointer, WaitHealthy
+from .switch import (
+    Configure,
+    DeriveUnit,
+    PrepareStart,
+    Settle,
+    Standby,
+    StartService,
+    SwitchPointer,
+    WaitHealthy,
+)
 
 STEPS: dict[str, Callable[[Context], Step]] = {
     "generation": MakeGeneration,
@@ -30,6 +39,7 @@ STEPS: dict[str, Callable[[Context], Step]] = {
     "standby": Standby,
     "settings": Settle,
     "configure": Configure,
+    "bytecode": PrepareStart,
     "snapshot": TakeSnapshot,
     "migrate": Migrate,
     "restore": RestoreData,

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def answer(code: int = 0, out: str = "", err: str = "") -> Completed:
     return subprocess.CompletedProcess([], code, out.encode(), err.encode())
 
 
-class Manager:
+class Manager(ABC):
     """What they have in common: commands seen, processes started."""
 
     def __init__(self) -> None:
@@ -38,9 +39,9 @@ class Manager:
             return answer(1, err="refused")
         return self.carry_out(words, stdin)
 
+    @abstractmethod
     def carry_out(self, words: list[str], stdin: bytes) -> Completed:
         """Do it."""
-        raise NotImplementedError
 
     def spawn(
         self, name: str, command: list[str], environment: Mapping[str, str], folder: str, log: str = ""

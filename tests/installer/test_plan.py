@@ -86,8 +86,9 @@ def test_a_first_installation_builds_configures_and_switches() -> None:
 
 def test_an_upgrade_leaves_the_settings_alone() -> None:
     made = plan(EARLIER)
-    assert made.names() == (*BUILD, *SWITCH)
+    assert made.names() == (*BUILD, "standby", "bytecode", *SWITCH[1:])
     assert (made.action, made.base) == ("upgrade", EARLIER.pointer)
+    assert "bytecode" not in plan(replace(EARLIER, running="")).names()
 
 
 def test_an_installed_and_running_release_needs_nothing() -> None:

@@ -292,7 +292,9 @@ def _blob(path: Path) -> bytes:
 
 def torn(before: bytes, after: bytes, chance: random.Random) -> bytes:
     """Return a mixture of what was there and what was written: some blocks new, some old or zero, perhaps short."""
-    size = chance.choice((len(after), len(after), chance.randint(0, len(after))))
+    # What was only added to keeps what was safe: no later append takes it back.
+    least = len(before) if after.startswith(before) else 0
+    size = chance.choice((len(after), len(after), chance.randint(least, len(after))))
     mixed = bytearray(before[:size].ljust(size, b"\0"))
     for begin in range(0, size, BLOCK):
         if chance.random() < 0.5:
