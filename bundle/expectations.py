@@ -68,7 +68,7 @@ EXPECTATIONS: Mapping[str, Expectation] = {
             noise=1.0,
         ),
         Expectation(
-            "embedding_texts_per_s", "PERF-007", "texts/s", 0.5, True, Text("임베딩", "embedding texts")
+            "embedding_texts_per_s", "PERF-007", "texts/s", 0.2, True, Text("임베딩", "embedding texts")
         ),
         Expectation(
             "retrieval_ms",
