@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
 from bundle.errors import RagTraceError, UsageProblem
-from bundle.text import Text, choose_language, language_argument
+from bundle.text import Text, choose_language, language_argument, wording
 from recovery import refuge
 from recovery.assistant import NO, QUIT, YES, Assistant
 from recovery.diagnosis import Diagnosis, read_diagnosis
@@ -34,10 +34,7 @@ UNCHANGED = Text("아무것도 바꾸지 않았습니다", "nothing was changed"
 
 def parser(lang: str) -> argparse.ArgumentParser:
     """Return the argument parser with its help in *lang*."""
-
-    def text(korean: str, english: str) -> str:
-        return korean if lang == "ko" else english
-
+    text = wording(lang)
     made = argparse.ArgumentParser(
         prog="recovery_assistant.py",
         description=text("보고서의 문제를 설명하고 고칩니다.", "Explain and correct what a report found."),

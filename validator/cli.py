@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Iterator, List, Optional, Sequence
 
 from bundle.errors import UsageProblem
-from bundle.text import Text, choose_language, language_argument
+from bundle.text import Text, choose_language, language_argument, wording
 from validator import VERSION, console
 from validator.api import Report, make_subject, run
 from validator.report import INCOMPLETE_EXIT, PASS_EXIT, USAGE_EXIT
@@ -34,11 +34,7 @@ EPILOG = Text(
 
 def parser(lang: str) -> argparse.ArgumentParser:
     """Return the argument parser with its help in *lang*."""
-    ko = lang == "ko"
-
-    def text(korean: str, english: str) -> str:
-        return korean if ko else english
-
+    text = wording(lang)
     made = argparse.ArgumentParser(
         prog="enterprise_validator.py",
         description=text("호스트와 설치를 검사합니다.", "Check this host and what is installed on it."),

@@ -51,9 +51,7 @@ def asking(lang: str, sources: Sequence[str] = SOURCES) -> argparse.ArgumentPars
 
 def auditing(lang: str) -> argparse.ArgumentParser:
     """Return the options about advisories, as a parent of the commands that assess."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
+    text = wording(lang)
 
     parent = argparse.ArgumentParser(add_help=False, parents=[asking(lang)])
     add = parent.add_argument

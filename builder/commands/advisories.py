@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle.text import Text
+from bundle.text import Text, wording
 
 if TYPE_CHECKING:
     from bundle.renewal import Renewal
@@ -28,8 +28,7 @@ def add(
     from ..assessment.options import ASKED, asking
     from .signing import signing
 
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
+    text = wording(lang)
 
     parser = commands.add_parser(
         NAME,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundle.errors import UsageProblem
-from bundle.text import Text
+from bundle.text import Text, wording
 
 if TYPE_CHECKING:
     from ..sealing.signing import Signer
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 def signing(lang: str) -> argparse.ArgumentParser:
     """Return the parent parser with the keys' options."""
-
-    def text(korean: str, english: str) -> str:
-        return Text(korean, english).to(lang)
-
+    text = wording(lang)
     parent = argparse.ArgumentParser(add_help=False)
     add_option = parent.add_argument
     add_option(
