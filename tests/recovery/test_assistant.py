@@ -440,3 +440,14 @@ def test_an_audit_entry_is_written_also_without_the_installer(
         ["RAG-004"],
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_support_bundle_needs_no_report_and_a_preview_writes_nothing(
+    place: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out" / "support.zip"
+    target.parent.mkdir()
+    words = ["--support-bundle", str(target), "--prefix", str(place.root), "--lang", "en"]
+    assert main([*words, "--preview"]) == 0
+    assert "nothing was written" in capsys.readouterr().out
+    assert list(target.parent.iterdir()) == []
