@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.isolated import documents
 
-from . import building, operating, service
+from . import building, operating, service, validating
 from .cases import REPOSITORY, Bench, Row
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -66,6 +66,7 @@ def main() -> int:
             bench.installation,
             bench.memory,
             lambda: operating.cases(bench),
+            lambda: validating.cases(bench),
         ):
             found = case()
             rows += found if isinstance(found, list) else [found]
