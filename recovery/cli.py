@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 from bundle.errors import RagTraceError, UsageProblem
 from bundle.text import Text, choose_language, language_argument, wording
@@ -20,7 +20,7 @@ from validator import api, console
 from validator.model import Result
 from validator.registry import load
 from validator.report import USAGE_EXIT
-from validator.selection import Wanted
+from validator.selection import Wanted, choose
 from validator.subject import Subject
 
 INTERRUPTED_EXIT = 130
@@ -179,13 +179,14 @@ def _given(path: Optional[str]) -> Optional[Path]:
 
 
 def _checked(subject: Subject, ids: Sequence[str], lang: str) -> Sequence[Result]:
-    """Run those of the checks that this version has, on the installation as it is now, waivers as they are."""
-    known = {check.id for check in load()}
-    mine: List[str] = [name for name in ids if name in known]
-    if not mine:
-        return ()
+    """Run those of the checks that there are, on the installation as it is now, waivers as they are."""
     fresh = Subject.from_wire(subject.to_wire())
-    return api.run(fresh, Wanted(only=tuple(mine), plugins=False), lang).results
+    known = {check.id for check in load()}
+    if not known.issuperset(ids):
+        # Only the plugins themselves know theirs, and only those that can be loaded now.
+        known = set(choose(fresh, Wanted()).known)
+    mine = tuple(name for name in ids if name in known)
+    return api.run(fresh, Wanted(only=mine), lang).results if mine else ()
 
 
 def _same_installation(diagnosis: Diagnosis, subject: Subject) -> None:

@@ -113,6 +113,32 @@ def test_world_writable_files_are_closed_and_the_receipt_holds_again(place: Inst
     assert calls(place) == [], "PKG-001 needed no repair any more"
 
 
+PLUGIN = """
+from pathlib import Path
+def run(context):
+    private = Path(context["config"]).parent.stat().st_mode & 0o022 == 0
+    return {"status": "pass" if private else "fail", "details": {"ko": "-", "en": "-"}}
+CHECKS = [{"id": "ABC-001", "category": "Security", "title": {"ko": "-", "en": "-"}, "severity": "high",
+           "timeout_s": 5, "run": run}]
+"""
+
+
+def test_what_a_plugin_found_is_looked_at_again_too(place: Installation) -> None:
+    """A cause shows in checks of plugins as well: once it is gone, they must not stay open for ever."""
+    (place.root / "config" / "checks").mkdir()
+    (place.root / "config" / "checks" / "abc.py").write_text(PLUGIN)
+    (place.root / "config").chmod(0o777)
+    file = diagnose(place, "SEC-001", "ABC-001")
+    found = {each["id"]: each["raw_status"] for each in json.loads(file.read_text())["validation_results"]}
+    assert found == {"SEC-001": "fail", "ABC-001": "fail"}
+    assert recover(place, file, "--yes") == 0
+
+
+def test_a_check_that_nobody_knows_any_more_stays_open(place: Installation) -> None:
+    file = write(place.root.parent / "report.json", report(place.root, entry("ABC-001")))
+    assert recover(place, file, "--yes") == 3
+
+
 def test_an_old_report_leads_to_nothing(place: Installation, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything is sound: a report that says otherwise, be it old or forged, changes nothing."""
     earlier(place)
