@@ -90,6 +90,11 @@ def zeroed(data: bytes) -> bytes:
     return bytes(len(data))
 
 
+def for_another_machine(data: bytes) -> bytes:
+    """Say in an ELF file's header (System V ABI, e_machine) that it is for RISC-V."""
+    return data[:18] + (243).to_bytes(2, "little") + data[20:]
+
+
 def removed(place: Place) -> Injection:
     """A file or folder is gone."""
 

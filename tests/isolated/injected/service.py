@@ -79,19 +79,19 @@ def drop_in(text: str, *, restart: bool = False) -> Injection:
     return inject
 
 
-def settings(change: Callable[[str], str], *, then: Callable[[Installed], None] | None = None) -> Injection:
-    """`config/.env` says something else; `then` is what happens after it."""
+def settings(change: Callable[[str], str]) -> Injection:
+    """`config/.env` says something else."""
 
     def inject(host: Installed) -> Undo:
         path = host.path("config/.env")
         undo = host.keep(path)
         replace(path, change(path.read_text()).encode())
-        if then is not None:
-            then(host)
 
         def back() -> None:
             undo()
-            host.restart()
+            # The unit allows the port of the settings only: it has to be written again, too.
+            host.installer("--stop").expect()
+            host.installer("--start").expect()
 
         return back
 

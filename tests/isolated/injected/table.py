@@ -31,6 +31,14 @@ SILENT = "fail RAG-004; skip RAG-005 RAG-007"
 """What every defect shows that keeps the service from answering."""
 DOWN = f"{SILENT}; skip SEC-005 SEC-006 RAG-009"
 """The same, and there is no process to look at."""
+PLUGIN = "RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-006 RTS-007 RTS-008"
+"""The service's own checks: where its interpreter cannot be asked for them, they are not there at all."""
+UNSEEN = (
+    f"gone {PLUGIN}; skip PKG-001 PKG-002 PKG-003 PKG-004 PKG-005 RAG-002 RAG-003 RAG-004 RAG-005 RAG-006 RAG-007 "
+    "RAG-008 RAG-009 SEC-001 SEC-002 SEC-003 SEC-004 SEC-005 SEC-006 SEC-007 SEC-008 SEC-010 SEC-011 SEC-012 SEC-013 "
+    "SYS-001 SYS-002 SYS-003 SYS-008"
+)
+"""What cannot be looked at while nobody knows which release is the active one."""
 BLIND = "unknown RAG-006"
 """The service's own commands do not run, so that nobody can say whether index and records agree."""
 
@@ -98,7 +106,7 @@ DEFECTS: dict[str, Defect] = {
         "packages",
         Text("패키지가 지워짐", "a package was removed"),
         files.package_gone("annotated_doc"),
-        f"fail PKG-001 PKG-002 PKG-004 RAG-002 RAG-003; {BLIND}",
+        "fail PKG-001 PKG-002 PKG-004",
     ),
     "package-of-another-version": Defect(
         "packages",
@@ -110,13 +118,19 @@ DEFECTS: dict[str, Defect] = {
         "packages",
         Text("네이티브 라이브러리가 반으로 잘림", "a native library was cut in half"),
         files.rewritten(package(LIBRARY), files.halved),
+        f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}; error RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-007 RTS-008",
+    ),
+    "native-library-of-another-machine": Defect(
+        "packages",
+        Text("네이티브 라이브러리가 다른 CPU의 것", "a native library is made for another processor"),
+        files.rewritten(package(LIBRARY), files.for_another_machine),
         f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}",
     ),
     "interpreter-link-broken": Defect(
         "packages",
         Text("가상 환경의 Python 링크가 끊어짐", "the environment's interpreter leads nowhere"),
         files.link(release("venv/bin/python"), "/usr/bin/python3.99"),
-        f"fail PKG-001 PKG-004 RAG-002 RAG-003; {BLIND}",
+        f"fail PKG-001 PKG-004 RAG-002 RAG-003 RAG-009; {BLIND}; skip SEC-013; gone {PLUGIN}",
     ),
     "interpreter-of-another-version": Defect(
         "packages",
@@ -125,7 +139,7 @@ DEFECTS: dict[str, Defect] = {
             release("venv/pyvenv.cfg"),
             lambda data: data.replace(b"version_info = 3.1", b"version_info = 3.9.1"),
         ),
-        "fail PKG-001 SYS-001",
+        "fail PKG-001 PKG-002 SYS-001",
     ),
     # --- the release: what the installer keeps about it ------------------------------------------------------------
     "receipt-damaged": Defect(
@@ -140,13 +154,13 @@ DEFECTS: dict[str, Defect] = {
         files.rewritten(
             prefix("current.json"), lambda data: data.replace(b'"sequence": 1', b'"sequence": 2')
         ),
-        "fail RAG-001",
+        f"fail RAG-001; {UNSEEN}",
     ),
     "pointer-to-a-missing-release": Defect(
         "release",
         Text("포인터가 없는 릴리스를 가리킴", "the pointer names a release that is not there"),
         files.pointer_to("000001-0123456789ab"),
-        "fail RAG-001",
+        f"fail RAG-001; {UNSEEN}",
     ),
     "current-link-elsewhere": Defect(
         "release",
@@ -230,7 +244,7 @@ DEFECTS: dict[str, Defect] = {
             "config/.env names another port than the service was started with",
         ),
         service.settings(lambda text: text.replace("=8400", "=8499")),
-        f"{SILENT}; fail RAG-009",
+        f"{SILENT}; warn RAG-009; fail SEC-013",
         otherwise=True,
     ),
     # --- the service ---------------------------------------------------------------------------------------------
@@ -259,19 +273,19 @@ DEFECTS: dict[str, Defect] = {
         "service",
         Text("drop-in이 보호 설정을 품", "a drop-in loosens the hardening"),
         service.drop_in("NoNewPrivileges=no\nProtectSystem=no"),
-        "warn SEC-007",
+        "warn SEC-007; fail SEC-013",
     ),
     "offline-switch-off": Defect(
         "service",
         Text("오프라인 스위치가 꺼진 채 시작됨", "the service was started with an offline switch off"),
         service.drop_in("Environment=HF_HUB_OFFLINE=0", restart=True),
-        "fail SEC-006 RAG-009",
+        "fail SEC-006 SEC-013",
     ),
     "home-elsewhere": Defect(
         "service",
         Text("RAGTRACE_HOME이 다른 곳을 가리킴", "the service was started with RAGTRACE_HOME elsewhere"),
         service.drop_in("Environment=RAGTRACE_HOME=/opt/ragtrace/data", restart=True),
-        "fail RAG-009; warn RAG-007",
+        "fail RAG-009 SEC-013; warn RAG-007",
     ),
     "second-service": Defect(
         "service",
@@ -307,13 +321,13 @@ DEFECTS: dict[str, Defect] = {
         "data",
         Text("색인 파일이 0으로 채워짐", "a file of the index is all zeros"),
         files.under_way(files.rewritten(files.largest("data/index/bm25-v1", "*.term"), files.zeroed)),
-        "fail RAG-006",
+        "fail RAG-006 RTS-002; warn RAG-007; skip RTS-003",
     ),
     "index-deleted": Defect(
         "data",
         Text("색인이 지워짐", "the index was deleted"),
         files.under_way(files.removed(prefix("data/index"))),
-        "fail RAG-006",
+        "fail RAG-006 RTS-002; warn RAG-007; skip RTS-003",
     ),
     "index-out-of-step": Defect(
         "data",
