@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..host_root import remove_tree
-from ..tools import run_here
+from ..journey import CLI
 from .installed import Installed, Undo
 
 Injection = Callable[[Installed], Undo]
 Place = Callable[[Installed], Path]
 NOBODY = 65534
+LATE = "/srv/late"
 
 
 def package(pattern: str) -> Place:
@@ -336,15 +337,15 @@ def largest(folder: str, pattern: str) -> Place:
     return find
 
 
-def records(statement: str) -> Injection:
-    """Change the service's records behind its back."""
-
-    def inject(host: Installed) -> Undo:
-        script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit(); c.close()"
-        run_here(["python3", "-c", script, str(host.path("data/records.sqlite3")), statement]).expect()
-        for path in host.path("data").glob("records.sqlite3*"):
-            facts = host.path("data").stat()
-            os.chown(path, facts.st_uid, facts.st_gid)
-        return lambda: None
-
-    return inject
+def older_index(host: Installed) -> Undo:
+    """Somebody put back the index of before the last document was loaded, and the records as they are now."""
+    index = host.path("data/index")
+    before = host.keep(index)
+    late = host.host.inside(LATE)
+    late.mkdir(parents=True, exist_ok=True)
+    (late / "late.txt").write_text(
+        "나중에 넣은 문서입니다. 반입 기록은 5년 동안 보관합니다.\n", encoding="utf-8"
+    )
+    host.host.run([CLI, "ingest", LATE]).expect()
+    before()
+    return lambda: None

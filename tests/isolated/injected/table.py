@@ -332,9 +332,7 @@ DEFECTS: dict[str, Defect] = {
     "index-out-of-step": Defect(
         "data",
         Text("색인과 기록이 어긋남", "index and records are out of step"),
-        files.under_way(
-            files.records("DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks LIMIT 3)")
-        ),
+        files.under_way(files.older_index),
         "fail RAG-006",
     ),
     "records-truncated": Defect(
