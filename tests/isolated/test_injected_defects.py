@@ -13,10 +13,14 @@ from .injected import surroundings
 from .injected.installed import Installed
 from .injected.judging import EXCELLENT, Report, Verdict, table
 from .injected.prepared import prepare
-from .injected.table import DEFECTS
+from .injected.table import DEFECTS, REBUILT
 from .injected.trial import attempt
 
 pytestmark = pytest.mark.isolated
+
+# The whole table takes a quarter of an hour; in its short form two in three rows are undone that would be mended by making the release again.
+EVERY = os.environ.get("RAGTRACE_DEFECTS") == "all"
+UNDONE = [name for number, name in enumerate(REBUILT) if number % 3]
 
 Healthy = tuple[Installed, list[Report]]
 
@@ -65,6 +69,6 @@ def test_a_defect_is_found_by_exactly_the_checks_it_concerns(
     healthy: Healthy, verdicts: list[Verdict], name: str
 ) -> None:
     installed, reports = healthy
-    verdict = attempt(installed, reports[1], name, DEFECTS[name])
+    verdict = attempt(installed, reports[1], name, DEFECTS[name], mend=EVERY or name not in UNDONE)
     verdicts.append(verdict)
     assert not verdict.problems, "\n".join(verdict.problems)

@@ -33,6 +33,8 @@ DOWN = f"{SILENT}; skip SEC-005 SEC-006 RAG-009"
 """The same, and there is no process to look at."""
 PLUGIN = "RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-006 RTS-007 RTS-008"
 """The service's own checks: where its interpreter cannot be asked for them, they are not there at all."""
+PLUGIN_DIED = "error RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-007 RTS-008"
+"""The same, where their interpreter starts and what they import cannot be loaded (RTS-006 asks the running service)."""
 UNSEEN = (
     f"gone {PLUGIN}; skip PKG-001 PKG-002 PKG-003 PKG-004 PKG-005 RAG-002 RAG-003 RAG-004 RAG-005 RAG-006 RAG-007 "
     "RAG-008 RAG-009 SEC-001 SEC-002 SEC-003 SEC-004 SEC-005 SEC-006 SEC-007 SEC-008 SEC-010 SEC-011 SEC-012 SEC-013 "
@@ -118,13 +120,13 @@ DEFECTS: dict[str, Defect] = {
         "packages",
         Text("네이티브 라이브러리가 반으로 잘림", "a native library was cut in half"),
         files.rewritten(package(LIBRARY), files.halved),
-        f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}; error RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-007 RTS-008",
+        f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}; {PLUGIN_DIED}",
     ),
     "native-library-of-another-machine": Defect(
         "packages",
         Text("네이티브 라이브러리가 다른 CPU의 것", "a native library is made for another processor"),
         files.rewritten(package(LIBRARY), files.for_another_machine),
-        f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}",
+        f"fail PKG-001 PKG-003 PKG-004 PKG-005; {BLIND}; {PLUGIN_DIED}",
     ),
     "interpreter-link-broken": Defect(
         "packages",
@@ -505,3 +507,6 @@ DEFECTS: dict[str, Defect] = {
         "warn RAG-011",
     ),
 }
+
+REBUILT = tuple(name for name, row in DEFECTS.items() if row.area in ("packages", "release") and row.mended)
+"""What is mended by making the release again, which takes as long as an installation."""

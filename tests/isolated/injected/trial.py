@@ -12,8 +12,11 @@ from .table import Defect
 MENDED, UNDONE, RESTORED = "mended", "undone", "restored"
 
 
-def attempt(host: Installed, healthy: Report, name: str, defect: Defect) -> Verdict:
-    """Go through one row of the table; whatever happens, the host is healthy again for the next one."""
+def attempt(host: Installed, healthy: Report, name: str, defect: Defect, *, mend: bool = True) -> Verdict:
+    """Go through one row of the table; whatever happens, the host is healthy again for the next one.
+
+    Without `mend` the row is undone, even where the assistant could mend it.
+    """
     began = monotonic()
     # systemd must not count the starts of one row against the next.
     host.forget_starts()
@@ -29,7 +32,7 @@ def attempt(host: Installed, healthy: Report, name: str, defect: Defect) -> Verd
         problems = [
             f"{line} - {report.said.get(line.split(':')[0], '')}" for line in complaints(wanted, found)
         ]
-        ending, more = _mend(host, undo, defect.otherwise) if defect.mended else _undo(host, undo)
+        ending, more = _mend(host, undo, defect.otherwise) if defect.mended and mend else _undo(host, undo)
     except HarnessError:
         host.put_everything_back()
         raise
