@@ -306,6 +306,9 @@ def _candidates(prefix: Prefix, state: InstallationState) -> Iterator[Pointer]:
         known = state.accepted
         if known.known and not known.includes(names[0]) and any(known.includes(name) for name in names[1:]):
             names = [*names[1:], names[0]]
+        if not any(prefix.generation(name).is_dir() for name in names):
+            # Nothing of what it names is there, and what was accepted may lie beside: as good as a lost pointer.
+            names += reversed(known.generations)
     elif state.pointer_damaged:
         names = [_link_target(prefix), *reversed(state.accepted.generations), *reversed(state.complete)]
     ordered = [name for name in dict.fromkeys(names) if name in state.complete]

@@ -101,6 +101,24 @@ def test_a_lost_commit_record_takes_no_release_away(tmp_path: Path) -> None:
     assert pointer.read(prefix) == wanted
 
 
+def test_a_pointer_to_nothing_takes_no_accepted_release_away(tmp_path: Path) -> None:
+    """It is whole, and names a release that is not there: what was accepted last comes back, not an empty host."""
+    prefix = place(tmp_path)
+    accept(prefix, 1, 2)
+    gone = generation_name(9, "09" * 32)
+    pointer.write(prefix, Pointer(gone, "09" * 32, 9, ()))
+    assert recover(prefix, "again").needed
+    assert active(prefix) == (TWO, ONE)
+    assert recover(prefix, "again").needed is False, "idempotent"
+
+
+def test_a_pointer_to_nothing_does_not_bring_what_nobody_accepted(tmp_path: Path) -> None:
+    prefix = place(tmp_path)
+    pointer.write(prefix, Pointer(generation_name(9, "09" * 32), "09" * 32, 9, ()))
+    recover(prefix, "again")
+    assert active(prefix) == ()
+
+
 def test_a_damaged_pointer_is_rebuilt_from_the_link(tmp_path: Path) -> None:
     prefix = place(tmp_path)
     prefix.pointer.write_bytes(b"{")
