@@ -181,8 +181,8 @@ def copied(source: Place, place: Place) -> Injection:
 
 
 def other_numbers(data: bytes) -> bytes:
-    """Change the sign of every number with a fraction."""
-    return re.sub(rb"-?(\d+\.\d+)", lambda found: (b"" if found[0][:1] == b"-" else b"-") + found[1], data)
+    """Change the first digit behind the point of every number; the size stays."""
+    return re.sub(rb"\.(\d)", lambda found: b".%d" % ((int(found[1]) + 5) % 10), data)
 
 
 def damaged_object(place: Place) -> Injection:

@@ -323,7 +323,7 @@ DEFECTS: dict[str, Defect] = {
         "data",
         Text("색인 파일이 0으로 채워짐", "a file of the index is all zeros"),
         files.under_way(files.rewritten(files.largest("data/index/bm25-v1", "*.term"), files.zeroed)),
-        "fail RAG-006 RTS-002; warn RAG-007; skip RTS-003",
+        "fail RTS-002 RTS-003; unknown RAG-006",
     ),
     "index-deleted": Defect(
         "data",
@@ -335,13 +335,13 @@ DEFECTS: dict[str, Defect] = {
         "data",
         Text("색인과 기록이 어긋남", "index and records are out of step"),
         files.under_way(files.older_index),
-        "fail RAG-006",
+        "fail RAG-006 RTS-002",
     ),
     "records-truncated": Defect(
         "data",
         Text("기록 데이터베이스가 잘림", "the records were cut in half"),
         files.while_stopped(files.rewritten(prefix("data/records.sqlite3"), files.halved), ready=False),
-        "fail RAG-005",
+        "fail RAG-005 RAG-007 RTS-001; unknown RAG-006 RTS-002; skip RTS-006",
         mended=False,
     ),
     # --- security ------------------------------------------------------------------------------------------------
@@ -480,19 +480,19 @@ DEFECTS: dict[str, Defect] = {
         "models",
         Text("가중치가 0으로 채워짐", "the weights are all zeros"),
         files.rewritten(release(f"{BGE}/onnx/model_int8.onnx"), files.zeroed),
-        "fail PKG-001 RAG-011 RAG-012; skip RAG-013 RAG-014 RAG-015",
+        "fail RAG-011 RAG-012; skip RAG-013 RAG-014 RAG-015",
     ),
     "model-of-another-kind": Defect(
         "models",
         Text("다른 모델의 그래프가 들어 있음", "the graph is another model's"),
         files.copied(release("models/reranker/onnx/model_int8.onnx"), release(f"{BGE}/onnx/model_int8.onnx")),
-        "fail PKG-001 RAG-010 RAG-011 RAG-012; skip RAG-013 RAG-014 RAG-015",
+        "fail PKG-001 RAG-010 RAG-011 RAG-012 RAG-013 RAG-014 RAG-015",
     ),
     "model-golden-changed": Defect(
         "models",
         Text("골든 벡터가 바뀜", "the golden vectors were changed"),
         files.rewritten(release(f"{BGE}/onnx/golden_int8.json"), files.other_numbers),
-        "fail PKG-001 RAG-011 RAG-013 RAG-014 RAG-015",
+        "fail RAG-011 RAG-013 RAG-014 RAG-015",
     ),
     "model-tokenizer-missing": Defect(
         "models",
@@ -504,7 +504,7 @@ DEFECTS: dict[str, Defect] = {
         "models",
         Text("저장소의 모델 원본이 손상됨", "the store's copy of a model is damaged"),
         files.damaged_object(release(f"{BGE}/onnx/model_int8.onnx")),
-        "warn RAG-011",
+        "fail RAG-011",
     ),
 }
 
