@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def machine() -> str:
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"Measured {day} on {os.cpu_count()} cores, {memory:.0f} GB memory, {system}."
+
+
+def alone(cases: Callable[[Bench], list[Row]]) -> int:
+    """Measure one module's cases and print them; nothing is written."""
+    with tempfile.TemporaryDirectory(
+        prefix="ragtrace-bench-", dir=os.environ.get("RAGTRACE_BENCH_DIR")
+    ) as folder:
+        print(table(cases(Bench(Path(folder)))))
+    return 0
 
 
 def main() -> int:

@@ -119,17 +119,10 @@ def importing(bench: Bench) -> Row:
 
 
 def main() -> int:
-    """Measure this module alone and print it; nothing is written."""
-    import os
-    import tempfile
+    """Measure this module alone."""
+    from .__main__ import alone
 
-    from .__main__ import table
-
-    with tempfile.TemporaryDirectory(
-        prefix="ragtrace-bench-", dir=os.environ.get("RAGTRACE_BENCH_DIR")
-    ) as folder:
-        print(table(cases(Bench(Path(folder)))))
-    return 0
+    return alone(cases)
 
 
 if __name__ == "__main__":
