@@ -180,7 +180,8 @@ DEFECTS: dict[str, Defect] = {
         "release",
         Text("매니페스트가 반으로 잘림", "the manifest was cut in half"),
         files.rewritten(release("tools/MANIFEST.json"), files.halved),
-        "fail PKG-001 RAG-001 SEC-008; unknown PKG-002 SEC-010; skip SYS-001 SYS-002 SYS-003 SYS-008",
+        "fail PKG-001 RAG-001 RAG-009 SEC-008; skip SYS-001 SYS-002 SYS-003 SYS-008; "
+        "unknown PKG-002 SEC-010 RAG-010 RAG-011 RAG-012 RAG-013 RAG-014 RAG-015 RAG-016",
     ),
     "signature-removed": Defect(
         "release",
@@ -231,13 +232,13 @@ DEFECTS: dict[str, Defect] = {
         "configuration",
         Text("설정에 모르는 키", "the configuration holds a key that nobody knows"),
         files.appended(prefix("config/ragtrace.yaml"), "\nretreival: {}\n"),
-        f"fail RAG-003; {BLIND}",
+        f"fail RAG-003; {BLIND} {PLUGIN}",
     ),
     "configuration-unreadable": Defect(
         "configuration",
         Text("서비스가 설정을 읽지 못함", "the service may not read its configuration"),
         files.unreadable(prefix("config/ragtrace.yaml")),
-        f"fail RAG-003; {BLIND}",
+        f"fail RAG-003; {BLIND} {PLUGIN}",
     ),
     "wrong-port": Defect(
         "configuration",
@@ -304,6 +305,7 @@ DEFECTS: dict[str, Defect] = {
             environment={"RAGTRACE_SERVER_PORT": "8401", "RAGTRACE_HOME": "/opt/ragtrace"},
         ),
         "fail RAG-008 SEC-006 RAG-009",
+        mended=False,
     ),
     "port-taken": Defect(
         "service",
@@ -316,7 +318,7 @@ DEFECTS: dict[str, Defect] = {
         "service",
         Text("설정하지 않은 주소에서 받음", "the service listens where it was not told to"),
         service.started_with("SERVER_HOST=127.0.0.1", "SERVER_HOST=0.0.0.0"),
-        "fail SEC-005 RAG-009",
+        "fail SEC-005; warn RAG-009",
     ),
     # --- data ----------------------------------------------------------------------------------------------------
     "index-zeroed": Defect(
@@ -417,7 +419,7 @@ DEFECTS: dict[str, Defect] = {
         "host",
         Text("디스크가 가득 참", "the disk is full"),
         surroundings.space_left(100),
-        "fail SYS-006",
+        "fail SYS-006; warn RTS-007",
         mended=False,
     ),
     "disk-nearly-full": Defect(
