@@ -20,6 +20,12 @@ from .service import validator_of
 
 PROBE_TIMEOUT_S = 5.0
 VALIDATOR_TIMEOUT_S = 600
+# The gate leaves out what this run has established itself a moment ago (every byte, RECORD), and what takes long and says
+# nothing about whether the release works here: how fast it is, and a second start of the service under a tracer.
+GATE = ("--no-plugins", *(word for check in ("PKG-001", "PKG-003", "SEC-009") for word in ("--skip", check)))
+GATE += tuple(
+    word for name in ("System", "Tools", "Packages", "RAGTrace", "Security") for word in ("--category", name)
+)
 # The validator's exit status for "at least one check failed" (design.md, section 5).
 VALIDATOR_FAILED = 3
 ANSWER_BYTES = 1024 * 1024
@@ -129,7 +135,7 @@ def validate(prefix: Prefix, definition: ServiceDefinition) -> Optional[Text]:
         return None
     log = prefix.logs / f"validator-{definition.generation}.log"
     python = python_of(prefix.generation(definition.generation))
-    command = [str(python), "-B", "-s", str(script), "--prefix", str(prefix.root), "--quiet"]
+    command = [str(python), "-B", "-s", str(script), "--prefix", str(prefix.root), "--quiet", *GATE]
     identity: dict[str, Any] = {}
     if definition.user:
         identity = {"user": definition.user, "group": definition.user, "extra_groups": []}
