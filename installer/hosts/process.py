@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Mapping, Optional
 
 from bundle.text import Text
 
@@ -30,6 +30,7 @@ STOP_TIMEOUT_S = 20.0
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 # struct flock: Linux has type, whence, start, length, pid; macOS start, length, pid, type, whence.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
+_LAUNCHES = 5
 
 
 class ProcessHost:
@@ -63,16 +64,10 @@ class ProcessHost:
         settings = read_variables(definition.settings_file)
         command = [definition.command[0], "-I", "-S", "-B", str(_LAUNCHER)]
         command += [str(definition.lock), definition.generation, str(definition.log), *definition.command]
-        try:
-            started = subprocess.run(
-                command, env=minimal_environment({**definition.environment, **settings}),
-                cwd=str(definition.data), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, timeout=60, check=False, start_new_session=True,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise ServiceError(str(error)) from error
+        started = _launch(command, {**definition.environment, **settings}, definition.data)
         if started.returncode != 0:
-            raise ServiceError(started.stderr.decode("utf-8", "replace").strip())
+            said = started.stderr.decode("utf-8", "replace").strip()
+            raise ServiceError(said or f"the launcher ended with {started.returncode}")
 
     def stop(self, definition: ServiceDefinition) -> None:
         """Ask with SIGTERM, then end the whole session with SIGKILL."""
@@ -146,6 +141,24 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def _launch(
+    command: list[str], environment: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the launcher. A Ctrl-C that is meant for the installer reaches it too until it has a session of its own, and
+    ends it before it has done anything: then it is run again."""
+    for attempt in range(_LAUNCHES):
+        try:
+            started = subprocess.run(
+                command, env=minimal_environment(environment), cwd=str(folder), stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, check=False, start_new_session=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise ServiceError(str(error)) from error
+        if started.returncode >= 0 or attempt == _LAUNCHES - 1:
+            break
+    return started
 
 
 def _gone(lock: Path, pid: int, patience_s: float) -> bool:

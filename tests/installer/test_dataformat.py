@@ -57,7 +57,7 @@ def test_the_snapshot_comes_before_the_switch_and_its_bytes_are_planned() -> Non
     data = DataState(2, marked=True, files=3, bytes=10**9)
     made = plan(replace(EARLIER, data=data), manifest=RELEASE)
     names = made.names()
-    assert names[names.index("standby") :][:4] == ("standby", "snapshot", "migrate", "switch")
+    assert names[names.index("standby") :][:5] == ("standby", "bytecode", "snapshot", "migrate", "switch")
     assert made.bytes_needed > plan(EARLIER).bytes_needed + 10**9
 
 
