@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ragtrace.application.ask import Ask
 from ragtrace.application.ingest import Ingest
-from ragtrace.application.ports import IndexEntry, LanguageModel, LexicalIndex, Records, StoredDocument
+from ragtrace.application.ports import Answerer, IndexEntry, LexicalIndex, Records, StoredDocument
 from ragtrace.domain.chunks import Chunk, ChunkRules, chunk_id
 from ragtrace.domain.documents import Document, document_id
 from ragtrace.testing.memory import (
@@ -48,7 +48,7 @@ def ingest(records: Records | None = None, index: LexicalIndex | None = None, ba
     )
 
 
-def asking(use_case: Ingest, model: LanguageModel | None = None) -> Ask:
+def asking(use_case: Ingest, model: Answerer | None = None) -> Ask:
     """Return the question's use case over the same twins."""
     return Ask(use_case.records, use_case.index, use_case.analyzer, model or QuotingModel())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ragtrace.application.ports import LanguageModel
+from ragtrace.application.ports import Answerer
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.entrypoints.http.app import create_app
 from ragtrace.entrypoints.http.readiness import Readiness
@@ -35,7 +35,7 @@ BROKEN = StorageProblem(Text("색인 고장", "broken index"), where="/secret/pa
 def serve() -> Iterator[Any]:
     running: list[Loopback] = []
 
-    def start(model: LanguageModel | None = None, *, ready: bool = True, **settings: Any) -> Loopback:
+    def start(model: Answerer | None = None, *, ready: bool = True, **settings: Any) -> Loopback:
         use_case = ingest()
         use_case.run(MemorySource({"a.txt": "규정\n휴가 신청은 3일 전".encode()}))
         readiness = Readiness({"analyzer": lambda: "words"})

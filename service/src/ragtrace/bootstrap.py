@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragtrace.application.ask import Ask
-from ragtrace.application.ports import Clock, LanguageModel, LexicalAnalyzer
+from ragtrace.application.ports import Answerer, Clock, LexicalAnalyzer
 from ragtrace.application.reconcile import bring_in_step, in_step
 from ragtrace.domain.chunks import ChunkRules
 from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
@@ -88,7 +88,7 @@ class Container:
         return DataInspection(self.settings.data_folder, LAYOUT)
 
     @cached_property
-    def model(self) -> LanguageModel:
+    def model(self) -> Answerer:
         """Return the answering model."""
         from ragtrace.adapters.extractive import ExtractiveModel
 

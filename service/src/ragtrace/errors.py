@@ -163,3 +163,19 @@ class Overloaded(RagTraceError):
     reference = "RT-211"
     status = 503
     error_type = "overloaded"
+
+
+class ModelProblem(RagTraceError):
+    """A model is missing, damaged, of another kind, or its numbers mean nothing."""
+
+    reference = "RT-140"
+    status = 503
+    error_type = "model_unavailable"
+
+
+class UpstreamProblem(RagTraceError):
+    """A server that the configuration names cannot be reached, or answered nonsense."""
+
+    reference = "RT-141"
+    status = 502
+    error_type = "upstream"

@@ -7,7 +7,7 @@ import pytest
 from ragtrace.adapters.extractive import ExtractiveModel
 from ragtrace.adapters.kiwi import KiwiAnalyzer
 from ragtrace.adapters.whitespace import WhitespaceAnalyzer
-from ragtrace.application.ports import LanguageModel, LexicalAnalyzer
+from ragtrace.application.ports import Answerer, LexicalAnalyzer
 from ragtrace.domain.answers import Passage, Question
 from ragtrace.testing.memory import QuotingModel, WordAnalyzer
 
@@ -23,7 +23,7 @@ def analyzer(request: pytest.FixtureRequest) -> LexicalAnalyzer:
 
 
 @pytest.fixture(params=["quoting", "extractive"])
-def model(request: pytest.FixtureRequest) -> LanguageModel:
+def model(request: pytest.FixtureRequest) -> Answerer:
     return QuotingModel() if request.param == "quoting" else ExtractiveModel(WhitespaceAnalyzer(), 3, 0.5)
 
 
@@ -49,12 +49,12 @@ def test_kiwi_finds_the_noun_behind_its_particle() -> None:
     assert set(_KIWI.question_terms("서버를 어떻게 설정하나요?")) == {"서버", "설정"}
 
 
-def test_no_passages_give_no_answer(model: LanguageModel) -> None:
+def test_no_passages_give_no_answer(model: Answerer) -> None:
     model.load()
     assert list(model.answer(Question("휴가", {"휴가": 1.0}), [])) == []
 
 
-def test_every_piece_names_a_source_that_exists(model: LanguageModel) -> None:
+def test_every_piece_names_a_source_that_exists(model: Answerer) -> None:
     pieces = list(model.answer(Question("휴가", {"휴가": 1.0}), [passage("휴가 는 3일 전에 신청합니다.")]))
     assert pieces and all(piece.sources == (1,) and "[1]" in piece.text for piece in pieces)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ragtrace.application.ports import LanguageModel, LexicalAnalyzer, LexicalIndex, Records
+from ragtrace.application.ports import Answerer, LexicalAnalyzer, LexicalIndex, Records
 from ragtrace.domain.answers import NO_EVIDENCE, Answer, AnswerPiece, Passage, Question
 from ragtrace.errors import InvalidRequest, NotSupported, TooLarge
 from ragtrace.limits import QUESTION_TERMS, SEARCH_POOL
@@ -28,7 +28,7 @@ class Ask:
     records: Records
     index: LexicalIndex
     analyzer: LexicalAnalyzer
-    model: LanguageModel
+    model: Answerer
     top_n: int = 5
     question_chars: int = 2000
 

@@ -28,6 +28,8 @@ class Passage:
     text: str
     date: str
     score: float = 0.0
+    page: int = 0
+    group: str = ""
 
     @property
     def heading(self) -> str:

@@ -14,13 +14,14 @@ CHUNKER_VERSION = 1
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a document; `section` is its heading path."""
+    """A piece of a document; `section` is its heading path, `page` where it begins (0: the format has no pages)."""
 
     id: str
     document_id: str
     position: int
     section: tuple[str, ...]
     text: str
+    page: int = 0
 
 
 @dataclass(frozen=True)

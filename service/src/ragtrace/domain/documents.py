@@ -13,10 +13,14 @@ _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_./]?(0[1-9]|1[0-2])[-_./]?(0[1-9]|
 
 @dataclass(frozen=True)
 class Section:
-    """A piece of a document under one heading; `path` goes from the outermost heading inwards."""
+    """A piece of a document under one heading; `path` goes from the outermost heading inwards.
+
+    `page` counts from 1 (a slide, a sheet or a printed page); 0 where the format has none.
+    """
 
     path: tuple[str, ...]
     text: str
+    page: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Document:
     recipe: str
     chunk_count: int
     updated_at: str
+    group: str = ""
 
 
 def document_id(source: str, path: str) -> str:

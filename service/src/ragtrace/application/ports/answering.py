@@ -1,0 +1,30 @@
+"""Port of answering: passages in, an answer out, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ragtrace.domain.answers import AnswerPiece, Passage, Question
+
+
+class Answerer(Protocol):
+    """Answers questions from passages: word for word from them, or through a language model."""
+
+    @property
+    def name(self) -> str:
+        """Return its name for people."""
+        ...
+
+    @property
+    def answers_alone(self) -> bool:
+        """Say whether it can answer without passages."""
+        ...
+
+    def load(self) -> None:
+        """Load what it needs now."""
+        ...
+
+    def answer(self, question: Question, passages: Sequence[Passage]) -> Iterator[AnswerPiece]:
+        """Yield the answer piece by piece; nothing at all when the passages do not support one."""
+        ...

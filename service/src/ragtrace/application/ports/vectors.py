@@ -1,0 +1,65 @@
+"""Port of the vector index: dense, sparse and ColBERT vectors of chunks, found inside a scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ragtrace.application.ports.embedding import Embedding, Output
+from ragtrace.application.ports.lexical import Hit, IndexMark
+from ragtrace.domain.scope import EVERYTHING, Scope
+
+
+@dataclass(frozen=True, eq=False)
+class VectorEntry:
+    """A chunk as the vector index takes it; `date` is an ISO day or "", `group` a group or ""."""
+
+    document_id: str
+    chunk_id: str
+    embedding: Embedding
+    date: str = ""
+    group: str = ""
+
+
+class VectorIndex(Protocol):
+    """Vectors on disk or on a server. `IndexMark.analyzer` holds the fingerprint of the embedding model.
+
+    A kill between `update` and the next start leaves the state before or after it, or one that `mark` shows to be behind.
+    """
+
+    def mark(self) -> IndexMark | None:
+        """Return the mark of the last update; None when there is none."""
+        ...
+
+    def update(self, removed: Iterable[str], added: Sequence[VectorEntry], mark: IndexMark) -> None:
+        """Remove the chunks of documents, add chunks, and only when both are safe on disk set the mark."""
+        ...
+
+    def clear(self) -> None:
+        """Make the index empty and unmarked."""
+        ...
+
+    def size(self) -> int:
+        """Return the number of chunks."""
+        ...
+
+    def count(self, scope: Scope) -> int:
+        """Return the number of chunks inside `scope`."""
+        ...
+
+    def chunk_ids(self) -> Iterator[str]:
+        """Yield the id of every chunk, in no order."""
+        ...
+
+    def search(self, query: Embedding, leg: Output, limit: int, scope: Scope = EVERYTHING) -> list[Hit]:
+        """Return the best chunks inside `scope` by one of the query's vectors, best first.
+
+        Scores: dense the cosine, sparse the inner product, colbert the mean over the query's rows of the largest
+        inner product (late interaction, as FlagEmbedding's `colbert_score` has it).
+        """
+        ...
+
+    def close(self) -> None:
+        """Flush, and give the folder or the connection back."""
+        ...
