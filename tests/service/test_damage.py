@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ragtrace.adapters.tantivy_index import LAYOUT
 from tests.service.loopback import request
 from tests.service.support import write
 from tests.service.test_cli import CLI, environment, free_port, result, run
@@ -65,7 +66,7 @@ def told(port: int, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
 
 
 def index_of(home: Path) -> Path:
-    return home / "data" / "index" / "bm25-v1"
+    return home / "data" / "index" / LAYOUT
 
 
 def zero(path: Path) -> None:

@@ -324,7 +324,7 @@ DEFECTS: dict[str, Defect] = {
     "index-zeroed": Defect(
         "data",
         Text("색인 파일이 0으로 채워짐", "a file of the index is all zeros"),
-        files.under_way(files.rewritten(files.largest("data/index/bm25-v1", "*.term"), files.zeroed)),
+        files.under_way(files.rewritten(files.largest("data/index/bm25-v2", "*.term"), files.zeroed)),
         "fail RTS-002 RTS-003; unknown RAG-006",
     ),
     "index-deleted": Defect(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ragtrace.adapters.tantivy_index import TantivyIndex, set_aside
-from ragtrace.application.ports import IndexMark, LexicalIndex
-from ragtrace.errors import IndexDamage
+from ragtrace.adapters.tantivy_index import LAYOUT, TantivyIndex, set_aside
+from ragtrace.application.ports import IndexEntry, IndexMark, LexicalIndex
+from ragtrace.domain.scope import EVERYTHING, Scope
+from ragtrace.errors import IndexDamage, StorageProblem
 from ragtrace.testing.memory import MemoryIndex
 from tests.service.support import entry
 
@@ -86,12 +87,12 @@ def test_a_mark_keeps_how_far_a_rebuild_has_come(index: LexicalIndex) -> None:
 @pytest.mark.parametrize("how", ["garbage", "missing"])
 def test_a_ruined_index_is_an_error_until_it_is_set_aside(tmp_path: Path, how: str) -> None:
     TantivyIndex(tmp_path).update([], [entry("d", "1", "가")], MARK)
-    meta = tmp_path / "bm25-v1" / "meta.json"
+    meta = tmp_path / LAYOUT / "meta.json"
     meta.write_bytes(b"\0garbage") if how == "garbage" else meta.unlink()
     for _ in range(2):
         with pytest.raises(IndexDamage):
             TantivyIndex(tmp_path)
-    assert set_aside(tmp_path) == tmp_path / "bm25-v1.broken"
+    assert set_aside(tmp_path) == tmp_path / f"{LAYOUT}.broken"
     again = TantivyIndex(tmp_path)
     assert (again.mark(), again.size()) == (None, 0)
 
@@ -100,5 +101,56 @@ def test_only_one_broken_index_is_kept(tmp_path: Path) -> None:
     for _ in range(3):
         TantivyIndex(tmp_path).update([], [entry("d", "1", "가")], MARK)
         set_aside(tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["bm25-v1.broken"]
+    assert [each.name for each in tmp_path.iterdir()] == [f"{LAYOUT}.broken"]
     assert set_aside(tmp_path) is None
+
+
+DATED = (
+    IndexEntry("d", "1", (), ("가", "나"), "2024-05-01"),
+    IndexEntry("d", "2", (), ("가",), "2024-06-01", "인사"),
+    IndexEntry("e", "3", (), ("가", "다", "라"), "", "개발"),
+)
+
+
+@pytest.mark.parametrize(
+    ("scope", "inside"),
+    [
+        (EVERYTHING, {"1", "2", "3"}),
+        (Scope("2024-05-01"), {"1", "2"}),
+        (Scope("2024-05-02"), {"2"}),
+        (Scope(until="2024-05-31"), {"1"}),
+        (Scope("2024-05-01", "2024-06-01"), {"1", "2"}),
+        (Scope("2025-01-01", "2024-01-01"), set()),
+        (Scope(groups=frozenset()), {"1"}),
+        (Scope(groups=frozenset({"인사"})), {"1", "2"}),
+        (Scope(groups=frozenset({"open", "group:인사", ""})), {"1"}),
+        (Scope("2024-01-01", groups=frozenset({"개발"})), {"1"}),
+        (Scope(groups=frozenset({"인사", "개발"})), {"1", "2", "3"}),
+    ],
+)
+def test_a_scope_lets_through_what_it_holds_and_no_more(
+    index: LexicalIndex, scope: Scope, inside: set[str]
+) -> None:
+    index.update([], DATED, MARK)
+    whole = {hit.chunk_id: hit.score for hit in index.search({"가": 1.0}, 9)}
+    found = {hit.chunk_id: hit.score for hit in index.search({"가": 1.0}, 9, scope)}
+    assert (set(found), index.count(scope)) == (inside, len(inside))
+    assert found == pytest.approx({key: whole[key] for key in inside})
+
+
+def test_a_scope_does_not_take_places_away_from_what_it_holds(index: LexicalIndex) -> None:
+    many = [IndexEntry("d", f"{n:03}", (), ("가", "가", "가"), "2020-01-01", "남") for n in range(200)]
+    index.update([], [*many, IndexEntry("e", "mine", (), ("가",), "2024-01-01", "내")], MARK)
+    for scope in (Scope("2023-01-01"), Scope(groups=frozenset({"내"}))):
+        assert [hit.chunk_id for hit in index.search({"가": 1.0}, 3, scope)] == ["mine"]
+
+
+def test_a_date_that_is_no_day_leaves_the_index_as_it_was(tmp_path: Path) -> None:
+    index = TantivyIndex(tmp_path)
+    index.update([], [entry("d", "1", "가")], MARK)
+    with pytest.raises(StorageProblem, match="no day") as caught:
+        index.update(["d"], [IndexEntry("d", "2", (), ("나",), "2024-02-31")], IndexMark(2, "a", "r"))
+    assert not isinstance(caught.value, IndexDamage)
+    assert (index.mark(), list(index.chunk_ids())) == (MARK, ["1"])
+    index.update([], [entry("d", "3", "다")], IndexMark(3, "a", "r"))
+    assert sorted(index.chunk_ids()) == ["1", "3"]

@@ -9,19 +9,24 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tantivy
 
 from ragtrace.adapters.tantivy_files import META, IndexFiles
 from ragtrace.application.ports import Hit, IndexEntry, IndexMark
+from ragtrace.domain.scope import EVERYTHING, Scope, day_number
 from ragtrace.errors import IndexDamage, StorageProblem
 from ragtrace.limits import INDEX_HEAP_BYTES
 from ragtrace.text import Text
 
-LAYOUT = "bm25-v1"
+LAYOUT = "bm25-v2"
 # A term found in title or headings says more about a chunk than one in its text.
 HEADING_BOOST = 1.6
 _MARK = "mark"
+# How the group field names a chunk that everybody sees, and one of a group: no group's name can be taken for the first.
+_OPEN = "open"
+_GROUP = "group:"
 _NO_DAMAGE = ("LockBusy", "Lock", "PermissionDenied", "StorageFull", "ReadOnlyFilesystem", "QuotaExceeded")
 
 
@@ -31,6 +36,9 @@ def _schema() -> tantivy.Schema:
     builder.add_text_field("chunk", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("heading", stored=False, tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("body", stored=False, tokenizer_name="whitespace", index_option="freq")
+    # Both are what a scope filters by; a chunk without a day has no value there and is inside no range of days.
+    builder.add_unsigned_field("day", stored=False, indexed=True, fast=True)
+    builder.add_text_field("group", stored=False, tokenizer_name="raw", index_option="basic")
     # One document carries the mark, so that it is part of the very commit it describes.
     builder.add_text_field("mark", stored=True, tokenizer_name="raw", index_option="basic")
     return builder.build()
@@ -67,14 +75,7 @@ class TantivyIndex:
                 for document_id in removed:
                     writer.delete_documents_by_term("document", document_id)
                 for entry in added:
-                    writer.add_document(
-                        tantivy.Document(
-                            document=entry.document_id,
-                            chunk=entry.chunk_id,
-                            heading=" ".join(entry.heading),
-                            body=" ".join(entry.body),
-                        )
-                    )
+                    writer.add_document(_document(entry))
                 writer.delete_documents_by_term("mark", _MARK)
                 writer.add_document(tantivy.Document(mark=_MARK, chunk=json.dumps(mark.__dict__)))
                 writer.commit()
@@ -115,8 +116,12 @@ class TantivyIndex:
                 for term in terms
             }
 
-    def search(self, terms: Mapping[str, float], limit: int) -> list[Hit]:
-        """Return the best chunks; the query is built from terms, never parsed from what a user typed."""
+    def search(self, terms: Mapping[str, float], limit: int, scope: Scope = EVERYTHING) -> list[Hit]:
+        """Return the best chunks inside `scope`; the query is built from terms, never parsed from what a user typed.
+
+        What a scope leaves out is left out by the engine, so `limit` chunks come back wherever there are as many. Term
+        statistics are those of the whole index: a score means the same inside every scope.
+        """
         parts: list[tuple[tantivy.Occur, tantivy.Query]] = []
         for term, weight in terms.items():
             for name, boost in (("body", weight), ("heading", weight * HEADING_BOOST)):
@@ -126,11 +131,39 @@ class TantivyIndex:
             return []
         with translated(self._folder):
             searcher = self._searcher()
-            result = searcher.search(tantivy.Query.boolean_query(parts), limit, count=False)
+            query = tantivy.Query.boolean_query(parts)
+            filters = self._filters(scope)
+            if filters:
+                query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), *filters])
+            result = searcher.search(query, limit, count=False)
             found = [
                 Hit(str(searcher.doc(address)["chunk"][0]), float(score)) for score, address in result.hits
             ]
         return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))
+
+    def count(self, scope: Scope) -> int:
+        """Return the number of chunks inside `scope`."""
+        with translated(self._folder):
+            filters = self._filters(scope)
+            if not filters:
+                return self.size()
+            # The stubs of tantivy forget that a result counts.
+            result: Any = self._searcher().search(tantivy.Query.boolean_query(filters), 1, count=True)
+        return int(result.count)
+
+    def _filters(self, scope: Scope) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        """Return what every chunk has to match, adding nothing to its score; the marking document matches none of it."""
+        filters: list[tantivy.Query] = []
+        if scope.dated:
+            first = day_number(scope.since) if scope.since else None
+            last = day_number(scope.until) if scope.until else None
+            filters.append(
+                tantivy.Query.range_query(self._schema, "day", tantivy.FieldType.Unsigned, first, last)
+            )
+        if scope.groups is not None:
+            names = [_OPEN, *(f"{_GROUP}{name}" for name in sorted(scope.groups) if name)]
+            filters.append(tantivy.Query.term_set_query(self._schema, "group", names))
+        return [(tantivy.Occur.Must, tantivy.Query.const_score_query(each, 0.0)) for each in filters]
 
     def _searcher(self) -> tantivy.Searcher:
         """Return a searcher over the last commit, also when another process made it."""
@@ -153,6 +186,26 @@ class TantivyIndex:
         except FileNotFoundError:
             return (0, 0, 0)
         return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _document(entry: IndexEntry) -> tantivy.Document:
+    document = tantivy.Document(
+        document=entry.document_id,
+        chunk=entry.chunk_id,
+        heading=" ".join(entry.heading),
+        body=" ".join(entry.body),
+        group=f"{_GROUP}{entry.group}" if entry.group else _OPEN,
+    )
+    if entry.date:
+        try:
+            document.add_unsigned("day", day_number(entry.date))
+        except ValueError as error:
+            raise StorageProblem(
+                Text("문서의 날짜가 날짜가 아닙니다.", "The date of a document is no day."),
+                where=f"{entry.document_id}: {entry.date!r}",
+                state=Text("색인은 그대로입니다.", "The index is as it was."),
+            ) from error
+    return document
 
 
 def read_mark(searcher: tantivy.Searcher) -> IndexMark | None:

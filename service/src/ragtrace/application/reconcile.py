@@ -108,4 +108,4 @@ def index_entries(stored: Sequence[StoredDocument], analyzer: LexicalAnalyzer) -
     distinct = list(dict.fromkeys(headings))
     terms = dict(zip(distinct, analyzer.analyze(distinct), strict=True))
     for (document, chunk), body, heading in zip(pairs, bodies, headings, strict=True):
-        yield IndexEntry(document.id, chunk.id, terms[heading], body)
+        yield IndexEntry(document.id, chunk.id, terms[heading], body, document.date, document.group)

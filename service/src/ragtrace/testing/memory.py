@@ -12,6 +12,7 @@ from ragtrace.application.ingest import wanted
 from ragtrace.application.ports import FoundFile, Hit, IndexEntry, IndexMark, RecordsState, StoredDocument
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.domain.documents import Document, ParsedDocument, Section
+from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import AccessProblem, ParseProblem
 from ragtrace.text import Text
 
@@ -186,12 +187,17 @@ class MemoryIndex:
             for term in terms
         }
 
-    def search(self, terms: Mapping[str, float], limit: int) -> list[Hit]:
-        """Return the best chunks, best first."""
+    def search(self, terms: Mapping[str, float], limit: int, scope: Scope = EVERYTHING) -> list[Hit]:
+        """Return the best chunks inside `scope`, best first."""
         frequencies = self.frequencies(list(terms))
-        hits = [Hit(each.chunk_id, self._score(each, terms, frequencies)) for each in self._entries]
+        inside = (each for each in self._entries if scope.holds(each.date, each.group))
+        hits = [Hit(each.chunk_id, self._score(each, terms, frequencies)) for each in inside]
         found = [hit for hit in hits if hit.score > 0]
         return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+    def count(self, scope: Scope) -> int:
+        """Return the number of chunks inside `scope`."""
+        return sum(scope.holds(each.date, each.group) for each in self._entries)
 
     def _score(self, entry: IndexEntry, terms: Mapping[str, float], frequencies: Mapping[str, int]) -> float:
         size = len(self._entries)
