@@ -85,6 +85,7 @@ class MemoryRecords:
     def __init__(self) -> None:
         self._stored: dict[str, StoredDocument] = {}
         self._pending: dict[str, int] = {}
+        self._changes: dict[str, int] = {}
         self._sequence = 0
         self._settled = 0
 
@@ -100,7 +101,7 @@ class MemoryRecords:
         for one in stored:
             self._stored[one.document.id] = one
         for key in (*removed, *(one.document.id for one in stored)):
-            self._pending[key] = self._sequence
+            self._pending[key] = self._changes[key] = self._sequence
         return self._sequence
 
     def state(self) -> RecordsState:
@@ -111,6 +112,11 @@ class MemoryRecords:
         """Forget pending documents up to `sequence`."""
         self._pending = {key: number for key, number in self._pending.items() if number > sequence}
         self._settled = sequence
+
+    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
+        """Return the latest changes greater than `(after, through)`."""
+        found = sorted((sequence, key) for key, sequence in self._changes.items())
+        return [each for each in found if each > (after, through)][:limit]
 
     def load(self, document_ids: Sequence[str]) -> list[StoredDocument]:
         """Return those documents that exist."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from ragtrace.domain.answers import Passage
 from ragtrace.domain.chunks import Chunk
 from ragtrace.domain.documents import Document
+from ragtrace.text import Text
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,24 @@ class RecordsState:
     pending: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file whose content was refused: `status` is `failed` or `skipped`. While its bytes and the recipe are the same,
+    reading it again would end the same. `mtime_ns` is 0 where the source has no times.
+    """
+
+    document_id: str
+    source: str
+    path: str
+    status: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    recipe: str
+    reason: Text
+    at: str
+
+
 class Records(Protocol):
     """The truth about documents and chunks."""
 
@@ -40,7 +59,23 @@ class Records(Protocol):
         ...
 
     def apply(self, stored: Sequence[StoredDocument], removed: Sequence[str]) -> int:
-        """Replace and remove documents in one transaction, note them as pending, return the new sequence."""
+        """Replace and remove documents in one transaction, note them as pending and in the journal, return the new
+        sequence. What was refused of the same files before is forgotten.
+        """
+        ...
+
+    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
+        """Return (sequence, document id) of the last change of each document, those greater than (`after`, `through`)
+        in that order, `limit` at most. Removed documents stay in the journal.
+        """
+        ...
+
+    def refuse(self, refused: Sequence[RefusedFile], forgotten: Sequence[str]) -> None:
+        """Note files that were refused, and forget those with the ids `forgotten`; documents are not touched."""
+        ...
+
+    def refused(self, source: str | None = None) -> list[RefusedFile]:
+        """Return the refused files of one source, or of all, by source and path."""
         ...
 
     def state(self) -> RecordsState:
@@ -49,6 +84,13 @@ class Records(Protocol):
 
     def settle(self, sequence: int) -> None:
         """Forget pending documents up to `sequence`: the index shows them."""
+        ...
+
+    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
+        """Return the latest change of each document ever kept, removed ones included, as (sequence, document id).
+
+        In that order, those greater than `(after, through)`, at most `limit`.
+        """
         ...
 
     def load(self, document_ids: Sequence[str]) -> list[StoredDocument]:

@@ -23,10 +23,22 @@ class VectorEntry:
 
 
 class VectorIndex(Protocol):
-    """Vectors on disk or on a server. `IndexMark.analyzer` holds the fingerprint of the embedding model.
+    """Vectors on disk or on a server. `IndexMark.analyzer` names what made them: model, outputs kept, text embedded.
 
     A kill between `update` and the next start leaves the state before or after it, or one that `mark` shows to be behind.
+    The mark's `sequence` is the last change of the records that is shown completely, -1 until the first is; `toward` and
+    `through` are how far the next one has come (see `application/following.py`).
     """
+
+    @property
+    def legs(self) -> frozenset[Output]:
+        """Return what can be searched by."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """Say whether every chunk has been in it once: what is searched earlier would favour what came first."""
+        ...
 
     def mark(self) -> IndexMark | None:
         """Return the mark of the last update; None when there is none."""
@@ -57,6 +69,9 @@ class VectorIndex(Protocol):
 
         Scores: dense the cosine, sparse the inner product, colbert the mean over the query's rows of the largest
         inner product (late interaction, as FlagEmbedding's `colbert_score` has it).
+
+        Raises `NotReady` while it is not `usable`, `NotSupported` for a leg that index or query do not have,
+        `ModelProblem` for a query of another dimension.
         """
         ...
 
