@@ -11,6 +11,15 @@ TITLE_CHARS = 300
 SECTION_DEPTH = 8
 # Elements in one HTML page; a page over it was written by a program to be large.
 HTML_ELEMENTS = 500_000
+# Characters of text in one document; a book has a million, and a package of 32 MiB can unpack to a thousand times its size.
+DOCUMENT_CHARS = 50_000_000
+# A table is cut into pieces of about this many characters, each with the header: below the usual chunk of 600.
+TABLE_BLOCK_CHARS = 500
+# Rows that are looked at for the header of a table, and the longest cell that may be part of one.
+TABLE_HEAD_ROWS = 10
+TABLE_HEAD_CELL = 60
+# A cell merged over several rows is repeated in each of them up to this length, as the name of a group is.
+TABLE_MERGED_CHARS = 40
 # Share of control characters from which on a "text" file is taken for binary.
 CONTROL_SHARE = 0.01
 # Chunks one search looks at before the best `search.top_n` are kept.
@@ -36,3 +45,12 @@ STEP_PAUSE_S = 0.15
 # Search terms of a chunk and chunks sampled when an index is verified.
 VERIFY_TERMS = 32
 VERIFY_SAMPLES = 50
+# ZIP containers (DOCX, PPTX, XLSX, HWPX): members, bytes of one member and of all, and the ratio that no honest document of
+# that size reaches (blank bitmaps do reach 1000:1, but are small).
+ZIP_MEMBERS = 20_000
+ZIP_MEMBER_BYTES = 512 << 20
+ZIP_TOTAL_BYTES = 1 << 30
+ZIP_RATIO = 200
+ZIP_RATIO_FROM = 64 << 20
+# Elements of one XML part that is held as a tree: about 200 bytes of memory each.
+XML_ELEMENTS = 3_000_000
