@@ -1,0 +1,271 @@
+"""Use case: find the passages for a question, and say of each why it stands where it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import cast
+
+from ragtrace.application.ports import (
+    EmbeddingModel,
+    Hit,
+    LexicalAnalyzer,
+    LexicalIndex,
+    Output,
+    Records,
+    Reranker,
+    VectorIndex,
+)
+from ragtrace.domain.answers import Passage, Question
+from ragtrace.domain.fusion import LEGS, Fused, Leg, Ranking, fuse
+from ragtrace.domain.retrieval import Candidate, Fate, Retrieved, SearchRules, Trace
+from ragtrace.domain.scope import EVERYTHING, Scope
+from ragtrace.domain.widening import widen
+from ragtrace.errors import InvalidRequest
+from ragtrace.limits import QUESTION_TERMS
+from ragtrace.text import Text
+
+
+@dataclass(frozen=True)
+class Retrieve:
+    """The use case with everything it needs; without a model for vectors, search is lexical."""
+
+    records: Records
+    index: LexicalIndex
+    analyzer: LexicalAnalyzer
+    rules: SearchRules = field(default_factory=SearchRules)
+    embedding: EmbeddingModel | None = None
+    vectors: VectorIndex | None = None
+    reranker: Reranker | None = None
+
+    def run(
+        self, text: str, *, scope: Scope = EVERYTHING, extra: str = "", top_n: int | None = None
+    ) -> Retrieved:
+        """Find the passages for a question.
+
+        Args:
+            text: the question, for every leg and for the reranker.
+            scope: days are widened where they hold too little, groups never are.
+            extra: further words (keywords of an analysis) that only the lexical leg looks for.
+            top_n: how many passages, where it is not what the rules say.
+
+        Raises:
+            InvalidRequest: `top_n` is no number of passages.
+            ModelProblem: embedding or reranking failed; there is no answer with half of the scores.
+        """
+        wished = self.rules.top_n if top_n is None else top_n
+        if wished < 1:
+            raise InvalidRequest(
+                Text("가져올 조각은 1개 이상이어야 합니다.", "At least one passage is needed.")
+            )
+        watch = _Watch()
+        with watch.part("terms"):
+            own, terms = self._terms(text, extra)
+            question = Question(text, self._weights(own))
+        with watch.part("range"):
+            widened = widen(scope, self.index.count, self.rules.least_in_range) if scope.dated else None
+        inside = widened.scope if widened else scope
+        rankings, notes = self._rankings(text, terms, inside, watch)
+        weights = {leg: self.rules.weights[leg] for leg in rankings}
+        fused = fuse(self.rules.method, rankings, weights) if rankings else []
+        with watch.part("passages"):
+            wanted = wished if self.reranker is None else max(wished, self.rules.rerank_pool)
+            passages, fates = self._passages(fused, inside, wanted)
+        scores: dict[str, float] = {}
+        if self.reranker is not None and passages:
+            with watch.part("rerank"):
+                passages, scores = _reranked(self.reranker, text, passages)
+        passages = passages[:wished]
+        trace = Trace(
+            terms=tuple(terms),
+            found={leg: len(ranking) for leg, ranking in rankings.items()},
+            weights=weights,
+            method=self.rules.method,
+            notes=tuple(notes),
+            candidates=_candidates(fused, fates, scores, passages),
+            milliseconds=watch.milliseconds,
+        )
+        return Retrieved(question, tuple(passages), scope, widened, trace)
+
+    def _terms(self, text: str, extra: str) -> tuple[list[str], list[str]]:
+        """Return the terms of the question alone, and together with the further words."""
+        own = list(dict.fromkeys(self.analyzer.question_terms(text)))[:QUESTION_TERMS]
+        further = self.analyzer.question_terms(extra) if extra.strip() else ()
+        return own, list(dict.fromkeys((*own, *further)))[:QUESTION_TERMS]
+
+    def _weights(self, terms: list[str]) -> dict[str, float]:
+        """Weigh terms by inverse document frequency (BM25's, Robertson and Zaragoza 2009).
+
+        A term that no document has counts as one that a single document has: in a small corpus it would
+        otherwise outweigh everything that was found.
+        """
+        size = self.index.size()
+        frequencies = self.index.frequencies(terms)
+        return {term: _inverse_frequency(size, max(1, frequencies[term])) for term in terms}
+
+    def _rankings(
+        self, text: str, terms: Sequence[str], scope: Scope, watch: _Watch
+    ) -> tuple[dict[Leg, Ranking], list[Text]]:
+        """Ask every leg that has a weight, and say of those that could not be asked why."""
+        rankings: dict[Leg, Ranking] = {}
+        if self._weighs("lexical") and terms:
+            with watch.part("lexical"):
+                rankings["lexical"] = _ranking(
+                    self.index.search(dict.fromkeys(terms, 1.0), self.rules.pool, scope)
+                )
+        legs, notes = self._vector_legs()
+        if not legs or self.embedding is None or self.vectors is None:
+            return rankings, notes
+        with watch.part("embed"):
+            query = self.embedding.embed([text], frozenset(cast(Output, leg) for leg in legs))[0]
+        for leg in legs:
+            with watch.part(leg):
+                hits = self.vectors.search(query, cast(Output, leg), self.rules.pool, scope)
+            rankings[leg] = _ranking(hits)
+        return rankings, notes
+
+    def _vector_legs(self) -> tuple[list[Leg], list[Text]]:
+        """Return the legs with a weight that the model has, if the vectors are those of this model."""
+        wanted: list[Leg] = [leg for leg in LEGS if leg != "lexical" and self._weighs(leg)]
+        if not wanted or self.embedding is None or self.vectors is None:
+            return [], []
+        mark = self.vectors.mark()
+        if mark is None or mark.analyzer != self.embedding.fingerprint:
+            # Vectors of two models do not compare; until those of this one are made, words have to do.
+            return [], [
+                Text(
+                    "이 임베딩 모델의 벡터가 아직 없어 낱말로만 찾았습니다.",
+                    "The vectors of this embedding model are not made yet; only words were searched.",
+                )
+            ]
+        notes = []
+        if mark.sequence < 0:
+            notes.append(
+                Text(
+                    "벡터 색인을 만드는 중이라 일부 문서는 낱말로만 찾았습니다.",
+                    "The vector index is being made; some documents were searched by words only.",
+                )
+            )
+        for leg in wanted:
+            if leg not in self.embedding.outputs:
+                notes.append(
+                    Text(f"임베딩 모델에 {leg} 출력이 없습니다.", f"The embedding model has no {leg} output.")
+                )
+        return [leg for leg in wanted if leg in self.embedding.outputs], notes
+
+    def _weighs(self, leg: Leg) -> bool:
+        return self.rules.weights.get(leg, 0.0) > 0
+
+    def _passages(
+        self, fused: Sequence[Fused], scope: Scope, wanted: int
+    ) -> tuple[list[Passage], dict[str, Fate]]:
+        """Read as many passages as wanted, best first, and say what became of the chunks that were passed over."""
+        kept: list[Passage] = []
+        fates: dict[str, Fate] = {}
+        texts: set[str] = set()
+        start = 0
+        while len(kept) < wanted and start < len(fused):
+            batch = fused[start : start + 2 * wanted]
+            start += len(batch)
+            known = self.records.passages([one.chunk_id for one in batch])
+            for one in batch:
+                if len(kept) == wanted:
+                    break
+                passage = known.get(one.chunk_id)
+                if passage is None:
+                    # Replaced a moment ago; the index will show it soon.
+                    fates[one.chunk_id] = "gone"
+                elif not scope.holds(passage.date, passage.group):
+                    # The records are the truth about rights, also while an index is a moment behind.
+                    fates[one.chunk_id] = "outside"
+                elif _same(passage.text) in texts:
+                    fates[one.chunk_id] = "duplicate"
+                else:
+                    texts.add(_same(passage.text))
+                    kept.append(replace(passage, score=one.score))
+        return kept, fates
+
+
+def rerank_text(passage: Passage) -> str:
+    """Return what a cross-encoder reads: a chunk seldom repeats what its heading says."""
+    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text
+
+
+def _reranked(
+    reranker: Reranker, text: str, passages: Sequence[Passage]
+) -> tuple[list[Passage], dict[str, float]]:
+    """Return the passages in the reranker's order, and its scores; of equals the one that fusion had first stays first."""
+    scores = reranker.scores(text, [rerank_text(passage) for passage in passages])
+    scored = [replace(passage, score=score) for passage, score in zip(passages, scores, strict=True)]
+    ordered = sorted(scored, key=lambda passage: -passage.score)
+    return ordered, {passage.chunk_id: passage.score for passage in scored}
+
+
+def requested_scope(since: str = "", until: str = "", groups: frozenset[str] | None = None) -> Scope:
+    """Return the scope that somebody typed. Raises `InvalidRequest` where a bound is no day, or the range is empty."""
+    try:
+        scope = Scope(since.strip(), until.strip(), groups)
+    except ValueError as error:
+        raise InvalidRequest(
+            Text(f"날짜가 아닙니다: {error}", f"Not a day: {error}"),
+            hint=Text("YYYY-MM-DD로 적으십시오.", "Write YYYY-MM-DD."),
+        ) from error
+    if scope.since and scope.until and scope.since > scope.until:
+        raise InvalidRequest(
+            Text("기간의 시작이 끝보다 늦습니다.", "The range begins after its end."),
+            where=f"{scope.since}:{scope.until}",
+        )
+    return scope
+
+
+def _ranking(hits: Sequence[Hit]) -> Ranking:
+    return [(hit.chunk_id, hit.score) for hit in hits]
+
+
+def _same(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _candidates(
+    fused: Sequence[Fused],
+    fates: Mapping[str, Fate],
+    scores: Mapping[str, float],
+    passages: Sequence[Passage],
+) -> tuple[Candidate, ...]:
+    """Return all candidates: first those kept, in their final order, then the rest as fusion had them."""
+    places = {passage.chunk_id: place for place, passage in enumerate(passages, start=1)}
+    made = [
+        Candidate(
+            one.chunk_id,
+            places.get(one.chunk_id, 0),
+            "kept" if one.chunk_id in places else fates.get(one.chunk_id, "below"),
+            number,
+            one.score,
+            one.contributions,
+            scores.get(one.chunk_id),
+        )
+        for number, one in enumerate(fused, start=1)
+    ]
+    return tuple(sorted(made, key=lambda each: (each.rank or math.inf, each.fused_rank)))
+
+
+def _inverse_frequency(size: int, frequency: int) -> float:
+    return math.log(1 + (max(size, frequency) - frequency + 0.5) / (frequency + 0.5))
+
+
+class _Watch:
+    """Takes the time of each part, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.milliseconds[name] = round((perf_counter() - began) * 1000, 3)
