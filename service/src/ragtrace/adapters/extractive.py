@@ -7,10 +7,10 @@ covers. Nothing is written that does not stand in a passage, except the frame: l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ragtrace.application.ports import LexicalAnalyzer
+from ragtrace.application.ports import LexicalAnalyzer, never
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.domain.sentences import split_sentences
 
@@ -51,7 +51,9 @@ class ExtractiveModel:
         """Load the analyzer."""
         self._analyzer.load()
 
-    def answer(self, question: Question, passages: Sequence[Passage]) -> Iterator[AnswerPiece]:
+    def answer(
+        self, question: Question, passages: Sequence[Passage], cancelled: Callable[[], bool] = never
+    ) -> Iterator[AnswerPiece]:
         """Yield chosen sentences in reading order, then nothing; nothing at all without support."""
         chosen = self._choose(question, passages)
         for number, candidate in enumerate(chosen):

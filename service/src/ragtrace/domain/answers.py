@@ -4,16 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from ragtrace.domain.conversation import Turn
+from ragtrace.text import Text
+
+Finish = Literal["stop", "length", "cancelled"]
 NO_EVIDENCE = "문서에서 근거를 찾지 못했습니다."
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a generation cost: tokens read and made, seconds to the first token and in all, and why it ended."""
+
+    prompt_tokens: int
+    answer_tokens: int
+    first_token_s: float
+    seconds: float
+    finish: Finish
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Return the rate after the first token; 0 where there is none."""
+        spent = self.seconds - self.first_token_s
+        return (self.answer_tokens - 1) / spent if self.answer_tokens > 1 and spent > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the asker wants of the text that is generated; None where the configuration decides."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Question:
-    """A question with its search terms, each with a weight: the rarer in the corpus, the heavier."""
+    """A question with its search terms, each with a weight: the rarer in the corpus, the heavier.
+
+    `history` is what was said before it, `instructions` what the asker wants besides; `rag` false means that it is to
+    be answered without documents.
+    """
 
     text: str
     terms: Mapping[str, float]
+    history: tuple[Turn, ...] = ()
+    wishes: Wishes = Wishes()
+    instructions: str = ""
+    rag: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,9 +88,24 @@ class AnswerPiece:
 
 
 @dataclass(frozen=True)
+class Account:
+    """How an answer came about, said after its last piece.
+
+    `supported` None leaves it to whether a piece named a source. `notices` are for the reader, such as that not all
+    sources could be read.
+    """
+
+    supported: bool | None = None
+    usage: Usage | None = None
+    notices: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
 class Answer:
     """A whole answer. `supported` is false when the documents hold nothing for it."""
 
     text: str
     passages: tuple[Passage, ...]
     supported: bool
+    usage: Usage | None = None
+    notices: tuple[Text, ...] = ()

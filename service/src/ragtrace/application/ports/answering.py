@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from ragtrace.domain.answers import AnswerPiece, Passage, Question
+from ragtrace.application.ports.language import never
+from ragtrace.domain.answers import Account, AnswerPiece, Passage, Question
 
 
 class Answerer(Protocol):
@@ -25,6 +26,12 @@ class Answerer(Protocol):
         """Load what it needs now."""
         ...
 
-    def answer(self, question: Question, passages: Sequence[Passage]) -> Iterator[AnswerPiece]:
-        """Yield the answer piece by piece; nothing at all when the passages do not support one."""
+    def answer(
+        self, question: Question, passages: Sequence[Passage], cancelled: Callable[[], bool] = never
+    ) -> Iterator[AnswerPiece | Account]:
+        """Yield the answer piece by piece, no piece at all when the passages do not support one; last, if anything is
+        to be said about it, an account.
+
+        `cancelled` is asked between pieces; then, and when the iterator is closed, all work on it stops.
+        """
         ...

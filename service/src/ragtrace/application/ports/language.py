@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ragtrace.domain.answers import Finish as Finish
+from ragtrace.domain.answers import Usage as Usage
+
 Role = Literal["system", "user", "assistant"]
-Finish = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,6 @@ class Generation:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a generation cost: tokens read and made, seconds to the first token and in all, and why it ended."""
-
-    prompt_tokens: int
-    answer_tokens: int
-    first_token_s: float
-    seconds: float
-    finish: Finish
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Return the rate after the first token; 0 where there is none."""
-        spent = self.seconds - self.first_token_s
-        return (self.answer_tokens - 1) / spent if self.answer_tokens > 1 and spent > 0 else 0.0
 
 
 def never() -> bool:
