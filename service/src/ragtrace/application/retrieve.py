@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import cast
 
 from ragtrace.application.ports import (
+    OUTPUTS,
     EmbeddingModel,
     Hit,
     LexicalAnalyzer,
@@ -20,10 +20,10 @@ from ragtrace.application.ports import (
     VectorIndex,
 )
 from ragtrace.domain.answers import Passage, Question
-from ragtrace.domain.fusion import LEGS, Fused, Leg, Ranking, fuse
-from ragtrace.domain.retrieval import Candidate, Fate, Retrieved, SearchRules, Trace
+from ragtrace.domain.fusion import Fused, Leg, Ranking, fuse
+from ragtrace.domain.retrieval import Candidate, Fate, Found, SearchRules, Trace
 from ragtrace.domain.scope import EVERYTHING, Scope
-from ragtrace.domain.widening import widen
+from ragtrace.domain.widening import Widened, widen
 from ragtrace.errors import InvalidRequest
 from ragtrace.limits import QUESTION_TERMS
 from ragtrace.text import Text
@@ -41,9 +41,9 @@ class Retrieve:
     vectors: VectorIndex | None = None
     reranker: Reranker | None = None
 
-    def run(
-        self, text: str, *, scope: Scope = EVERYTHING, extra: str = "", top_n: int | None = None
-    ) -> Retrieved:
+    def find(
+        self, text: str, scope: Scope = EVERYTHING, *, extra: Sequence[str] = (), top_n: int | None = None
+    ) -> Found:
         """Find the passages for a question.
 
         Args:
@@ -68,9 +68,10 @@ class Retrieve:
         with watch.part("range"):
             widened = widen(scope, self.index.count, self.rules.least_in_range) if scope.dated else None
         inside = widened.scope if widened else scope
-        rankings, notes = self._rankings(text, terms, inside, watch)
+        legs, notices = self._vector_legs()
+        rankings = self._rankings(text, terms, legs, inside, watch)
         weights = {leg: self.rules.weights[leg] for leg in rankings}
-        fused = fuse(self.rules.method, rankings, weights) if rankings else []
+        fused = fuse(self.rules.method, rankings, weights)
         with watch.part("passages"):
             wanted = wished if self.reranker is None else max(wished, self.rules.rerank_pool)
             passages, fates = self._passages(fused, inside, wanted)
@@ -79,21 +80,22 @@ class Retrieve:
             with watch.part("rerank"):
                 passages, scores = _reranked(self.reranker, text, passages)
         passages = passages[:wished]
-        trace = Trace(
+        explain = Trace(
             terms=tuple(terms),
+            method=self.rules.method,
             found={leg: len(ranking) for leg, ranking in rankings.items()},
             weights=weights,
-            method=self.rules.method,
-            notes=tuple(notes),
             candidates=_candidates(fused, fates, scores, passages),
             milliseconds=watch.milliseconds,
         )
-        return Retrieved(question, tuple(passages), scope, widened, trace)
+        if widened is not None and widened.changed:
+            notices = [_widening(scope, widened), *notices]
+        return Found(question, tuple(passages), explain, inside, widened, tuple(notices))
 
-    def _terms(self, text: str, extra: str) -> tuple[list[str], list[str]]:
+    def _terms(self, text: str, extra: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the terms of the question alone, and together with the further words."""
         own = list(dict.fromkeys(self.analyzer.question_terms(text)))[:QUESTION_TERMS]
-        further = self.analyzer.question_terms(extra) if extra.strip() else ()
+        further = [term for words in self.analyzer.analyze(list(extra)) for term in words]
         return own, list(dict.fromkeys((*own, *further)))[:QUESTION_TERMS]
 
     def _weights(self, terms: list[str]) -> dict[str, float]:
@@ -107,54 +109,44 @@ class Retrieve:
         return {term: _inverse_frequency(size, max(1, frequencies[term])) for term in terms}
 
     def _rankings(
-        self, text: str, terms: Sequence[str], scope: Scope, watch: _Watch
-    ) -> tuple[dict[Leg, Ranking], list[Text]]:
-        """Ask every leg that has a weight, and say of those that could not be asked why."""
+        self, text: str, terms: Sequence[str], legs: Sequence[Output], scope: Scope, watch: _Watch
+    ) -> dict[Leg, Ranking]:
+        """Ask the lexical leg, if it has a weight, and these legs of the vectors."""
         rankings: dict[Leg, Ranking] = {}
         if self._weighs("lexical") and terms:
             with watch.part("lexical"):
-                rankings["lexical"] = _ranking(
-                    self.index.search(dict.fromkeys(terms, 1.0), self.rules.pool, scope)
-                )
-        legs, notes = self._vector_legs()
+                hits = self.index.search(dict.fromkeys(terms, 1.0), self.rules.pool, scope)
+            rankings["lexical"] = _ranking(hits)
         if not legs or self.embedding is None or self.vectors is None:
-            return rankings, notes
+            return rankings
         with watch.part("embed"):
-            query = self.embedding.embed([text], frozenset(cast(Output, leg) for leg in legs))[0]
+            query = self.embedding.embed([text], frozenset(legs))[0]
         for leg in legs:
             with watch.part(leg):
-                hits = self.vectors.search(query, cast(Output, leg), self.rules.pool, scope)
+                hits = self.vectors.search(query, leg, self.rules.pool, scope)
             rankings[leg] = _ranking(hits)
-        return rankings, notes
+        return rankings
 
-    def _vector_legs(self) -> tuple[list[Leg], list[Text]]:
-        """Return the legs with a weight that the model has, if the vectors are those of this model."""
-        wanted: list[Leg] = [leg for leg in LEGS if leg != "lexical" and self._weighs(leg)]
+    def _vector_legs(self) -> tuple[list[Output], list[Text]]:
+        """Return the legs that have a weight and can be searched by, and say what cannot."""
+        wanted: list[Output] = [leg for leg in OUTPUTS if self._weighs(leg)]
         if not wanted or self.embedding is None or self.vectors is None:
             return [], []
-        mark = self.vectors.mark()
-        if mark is None or mark.analyzer != self.embedding.fingerprint:
-            # Vectors of two models do not compare; until those of this one are made, words have to do.
+        if not self.vectors.usable:
+            # Half of the vectors would favour what was embedded first; until all are made, words have to do.
             return [], [
                 Text(
-                    "이 임베딩 모델의 벡터가 아직 없어 낱말로만 찾았습니다.",
-                    "The vectors of this embedding model are not made yet; only words were searched.",
+                    "벡터 색인을 만드는 중이라 낱말로만 찾았습니다.",
+                    "The vector index is being made; only words were searched.",
                 )
             ]
-        notes = []
-        if mark.sequence < 0:
-            notes.append(
-                Text(
-                    "벡터 색인을 만드는 중이라 일부 문서는 낱말로만 찾았습니다.",
-                    "The vector index is being made; some documents were searched by words only.",
-                )
-            )
-        for leg in wanted:
-            if leg not in self.embedding.outputs:
-                notes.append(
-                    Text(f"임베딩 모델에 {leg} 출력이 없습니다.", f"The embedding model has no {leg} output.")
-                )
-        return [leg for leg in wanted if leg in self.embedding.outputs], notes
+        able = self.vectors.legs & self.embedding.outputs
+        notices = [
+            Text(f"벡터 색인에 {leg}이(가) 없습니다.", f"The vector index has no {leg} leg.")
+            for leg in wanted
+            if leg not in able
+        ]
+        return [leg for leg in wanted if leg in able], notices
 
     def _weighs(self, leg: Leg) -> bool:
         return self.rules.weights.get(leg, 0.0) > 0
@@ -219,6 +211,20 @@ def requested_scope(since: str = "", until: str = "", groups: frozenset[str] | N
             where=f"{scope.since}:{scope.until}",
         )
     return scope
+
+
+def _widening(asked: Scope, widened: Widened) -> Text:
+    days = f"{asked.since}:{asked.until}"
+    if widened.months is None:
+        return Text(
+            f"{days}에 문서가 적어 모든 기간에서 찾았습니다.",
+            f"Few documents are of {days}; all days were searched.",
+        )
+    wider = f"{widened.scope.since}:{widened.scope.until}"
+    return Text(
+        f"{days}에 문서가 적어 {widened.months}개월 넓혀 {wider}에서 찾았습니다.",
+        f"Few documents are of {days}; {wider} was searched, {widened.months} months wider.",
+    )
 
 
 def _ranking(hits: Sequence[Hit]) -> Ranking:

@@ -53,6 +53,8 @@ def fuse(method: Method, rankings: Mapping[Leg, Ranking], weights: Mapping[Leg, 
 
     Reciprocal ranks: the sum over the legs of 1 / (60 + rank), whatever their weights are.
     """
+    if not rankings:
+        return []
     if method == "rrf":
         shares = dict.fromkeys(rankings, 1.0)
         normalise = _reciprocal

@@ -44,25 +44,26 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trace:
-    """How a search went: the terms, what each leg found, what was left out and why, every candidate, time by part."""
+    """How a search went: the terms, what each leg found and weighed, every candidate, milliseconds by part."""
 
     terms: tuple[str, ...] = ()
+    method: Method = "weighted"
     found: Mapping[Leg, int] = field(default_factory=dict)
     weights: Mapping[Leg, float] = field(default_factory=dict)
-    method: Method = "weighted"
-    notes: tuple[Text, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     milliseconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Retrieved:
+class Found:
     """A question with the passages found for it, best first; `passage.score` is the reranker's where there is one, else
-    the fused one. `widened.scope` is where was looked; `scope` is what was asked.
+    the fused one. `scope` is where was looked: what was asked for, or wider as `widened` says. `notices` are what a
+    reader of the answer should know of the search.
     """
 
     question: Question
     passages: tuple[Passage, ...]
+    explain: Trace = field(default_factory=Trace)
     scope: Scope = EVERYTHING
     widened: Widened | None = None
-    trace: Trace = field(default_factory=Trace)
+    notices: tuple[Text, ...] = ()
