@@ -34,7 +34,7 @@ FILES = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    (tmp_path / "home" / "config").mkdir(parents=True)
+    (tmp_path / "home" / "config").mkdir(parents=True, exist_ok=True)
     return tmp_path / "home"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,9 +22,37 @@ KIND = "ragtrace-data"
 RECORDS = "records.sqlite3"
 Tell = Callable[[Text], None]
 Migration = Callable[[Path, Tell], None]
+
+
+def _pages_groups_and_journal(folder: Path, tell: Tell) -> None:
+    """2: the records' schema 2. The index has another layout too: it is made anew at the next start."""
+    from ragtrace.adapters.sqlite_records import migrate_schema
+
+    records = folder / RECORDS
+    if not records.exists() or records.stat().st_size == 0:
+        # Without records the former index is the last trace of them: whoever opens the data has to notice.
+        return
+    if migrate_schema(records, 2):
+        tell(Text("기록의 스키마 2", "schema 2 of the records"))
+    former = folder / "index" / "bm25-v1"
+    try:
+        if former.exists():
+            shutil.rmtree(former)
+    except OSError as error:
+        raise StorageProblem(
+            Text("이전 색인을 지울 수 없습니다.", "The former index cannot be removed."),
+            where=f"{former}: {error.strerror}",
+            hint=Text(
+                "권한을 확인한 뒤 다시 실행하십시오: ragtrace migrate",
+                "Check permissions, then run it again: ragtrace migrate",
+            ),
+        ) from error
+    tell(Text("검색 색인은 다음 시작 때 다시 만듭니다.", "The search index is made anew at the next start."))
+
+
 # Entry n turns format n into n + 1 and is run again after a kill, so it has to bear finding its work half done or
 # done. Entries are only ever added; `service/pyproject.toml` declares which of them a release still carries out.
-MIGRATIONS: Sequence[Migration] = ()
+MIGRATIONS: Sequence[Migration] = (_pages_groups_and_journal,)
 VERSION = 1 + len(MIGRATIONS)
 _UNCHANGED = Text("아무것도 바뀌지 않았습니다.", "Nothing was changed.")
 

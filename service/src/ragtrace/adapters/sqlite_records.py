@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, inspect, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from ragtrace.adapters.sqlite_schema import CHUNKS, DOCUMENTS, META, MIGRATIONS, PENDING
-from ragtrace.application.ports import RecordsState, StoredDocument
+from ragtrace.adapters.sqlite_rows import chunk_of, chunk_row, passage_of, refused_file, refused_row
+from ragtrace.adapters.sqlite_schema import (
+    CHANGES,
+    CHUNKS,
+    DOCUMENTS,
+    META,
+    MIGRATIONS,
+    PENDING,
+    REFUSED,
+    schema_of,
+    upgrade,
+)
+from ragtrace.application.ports import RecordsState, RefusedFile, StoredDocument
 from ragtrace.domain.answers import Passage
 from ragtrace.domain.chunks import Chunk
 from ragtrace.domain.documents import Document
@@ -32,10 +42,8 @@ class SqliteRecords:
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises `StorageProblem`, also where its schema is not this release's."""
         self._path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _pragmas)
-        event.listen(self._engine, "begin", _begin)
-        with self._translated():
+        self._engine = _engine(path)
+        with translated(self._path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._prepare()
 
@@ -58,16 +66,43 @@ class SqliteRecords:
             for ids in _slices(touched):
                 connection.execute(delete(CHUNKS).where(CHUNKS.c.document_id.in_(ids)))
                 connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.id.in_(ids)))
-                notes = insert(PENDING).values([{"document_id": key, "sequence": sequence} for key in ids])
-                connection.execute(
-                    notes.on_conflict_do_update(index_elements=["document_id"], set_={"sequence": sequence})
-                )
+                connection.execute(delete(REFUSED).where(REFUSED.c.document_id.in_(ids)))
+                for table in (PENDING, CHANGES):
+                    notes = insert(table).values([{"document_id": key, "sequence": sequence} for key in ids])
+                    connection.execute(
+                        notes.on_conflict_do_update(
+                            index_elements=["document_id"], set_={"sequence": sequence}
+                        )
+                    )
             if stored:
                 connection.execute(DOCUMENTS.insert(), [asdict(one.document) for one in stored])
-            rows = [_chunk_row(chunk) for one in stored for chunk in one.chunks]
+            rows = [chunk_row(chunk) for one in stored for chunk in one.chunks]
             if rows:
                 connection.execute(CHUNKS.insert(), rows)
             return sequence
+
+    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
+        """Return the last change of each document after a place of the journal, in order."""
+        place = (CHANGES.c.sequence, CHANGES.c.document_id)
+        query = select(*place).where(tuple_(*place) > tuple_(after, through)).order_by(*place).limit(limit)
+        with self._read() as connection:
+            return [(int(row.sequence), str(row.document_id)) for row in connection.execute(query)]
+
+    def refuse(self, refused: Sequence[RefusedFile], forgotten: Sequence[str]) -> None:
+        """Note files that were refused, and forget others."""
+        with self._write() as connection:
+            for ids in _slices([*forgotten, *(one.document_id for one in refused)]):
+                connection.execute(delete(REFUSED).where(REFUSED.c.document_id.in_(ids)))
+            if refused:
+                connection.execute(REFUSED.insert(), [refused_row(one) for one in refused])
+
+    def refused(self, source: str | None = None) -> list[RefusedFile]:
+        """Return the refused files of one source, or of all, by source and path."""
+        query = select(REFUSED).order_by(REFUSED.c.source, REFUSED.c.path)
+        if source is not None:
+            query = query.where(REFUSED.c.source == source)
+        with self._read() as connection:
+            return [refused_file(row._mapping) for row in connection.execute(query)]
 
     def state(self) -> RecordsState:
         """Return where the records stand."""
@@ -98,9 +133,7 @@ class SqliteRecords:
                     documents[row.id] = Document(**row._mapping)
                 query = select(CHUNKS).where(CHUNKS.c.document_id.in_(ids)).order_by(CHUNKS.c.position)
                 for row in connection.execute(query):
-                    chunks.setdefault(row.document_id, []).append(
-                        Chunk(row.id, row.document_id, row.position, tuple(json.loads(row.section)), row.text)
-                    )
+                    chunks.setdefault(row.document_id, []).append(chunk_of(row._mapping))
         ordered = (documents[key] for key in document_ids if key in documents)
         return [StoredDocument(document, tuple(chunks.get(document.id, ()))) for document in ordered]
 
@@ -125,27 +158,17 @@ class SqliteRecords:
         """Return what is known about chunks."""
         joined = CHUNKS.join(DOCUMENTS, CHUNKS.c.document_id == DOCUMENTS.c.id)
         query = select(
-            CHUNKS.c.id,
-            CHUNKS.c.section,
-            CHUNKS.c.text,
-            CHUNKS.c.document_id,
+            CHUNKS,
             DOCUMENTS.c.path,
             DOCUMENTS.c.title,
             DOCUMENTS.c.date,
+            DOCUMENTS.c.group,
         ).select_from(joined)
         found: dict[str, Passage] = {}
         with self._read() as connection:
             for ids in _slices(chunk_ids):
                 for row in connection.execute(query.where(CHUNKS.c.id.in_(ids))):
-                    found[row.id] = Passage(
-                        chunk_id=row.id,
-                        document_id=row.document_id,
-                        path=row.path,
-                        title=row.title,
-                        section=tuple(json.loads(row.section)),
-                        text=row.text,
-                        date=row.date,
-                    )
+                    found[row.id] = passage_of(row._mapping)
         return found
 
     def counts(self) -> tuple[int, int]:
@@ -163,7 +186,7 @@ class SqliteRecords:
         newest = len(MIGRATIONS)
         with self._engine.begin() as connection:
             exists = inspect(connection).has_table("meta")
-            version = int(_meta(connection, "schema")) if exists else newest
+            version = schema_of(connection) if exists else newest
             if version != newest:
                 raise FormatProblem(
                     Text(
@@ -178,41 +201,64 @@ class SqliteRecords:
                     ),
                 )
             if not exists:
-                for migration in MIGRATIONS:
-                    migration(connection)
-                _set_meta(connection, "schema", str(newest))
+                upgrade(connection, newest)
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.connect() as connection:
+        with translated(self._path), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.begin() as connection:
+        with translated(self._path), self._engine.begin() as connection:
             yield connection
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            cause = getattr(error, "orig", None) or error
-            if getattr(cause, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
-                raise StorageProblem(
-                    Text("기록 데이터베이스가 손상되었습니다.", "The records database is damaged."),
-                    where=f"{self._path}: {cause}",
-                    state=Text("아무것도 고치거나 지우지 않았습니다.", "Nothing was mended or removed."),
-                    hint=Text(
-                        "스냅숏이나 백업을 되돌리십시오: install.py --rollback --restore-data",
-                        "Put a snapshot or backup back: install.py --rollback --restore-data",
-                    ),
-                ) from error
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the database's errors into `StorageProblem`."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
             raise StorageProblem(
-                Text("기록 데이터베이스를 쓸 수 없습니다.", "The records database cannot be used."),
-                where=f"{self._path}: {cause}",
-                hint=Text("권한과 디스크 공간을 확인하십시오.", "Check permissions and disk space."),
+                Text("기록 데이터베이스가 손상되었습니다.", "The records database is damaged."),
+                where=f"{path}: {cause}",
+                state=Text("아무것도 고치거나 지우지 않았습니다.", "Nothing was mended or removed."),
+                hint=Text(
+                    "스냅숏이나 백업을 되돌리십시오: install.py --rollback --restore-data",
+                    "Put a snapshot or backup back: install.py --rollback --restore-data",
+                ),
             ) from error
+        raise StorageProblem(
+            Text("기록 데이터베이스를 쓸 수 없습니다.", "The records database cannot be used."),
+            where=f"{path}: {cause}",
+            hint=Text("권한과 디스크 공간을 확인하십시오.", "Check permissions and disk space."),
+        ) from error
+
+
+def migrate_schema(path: Path, version: int) -> bool:
+    """Bring the database at `path` to this version of the schema in one transaction; say whether it was older.
+
+    For `data_format` alone, with the write lock held. A kill leaves the schema before or after.
+
+    Raises:
+        StorageProblem: it cannot be opened, read or written.
+    """
+    engine = _engine(path)
+    try:
+        with translated(path), engine.begin() as connection:
+            return upgrade(connection, version)
+    finally:
+        engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -235,17 +281,6 @@ def _meta(connection: Connection, key: str) -> str:
 
 def _set_meta(connection: Connection, key: str, value: str) -> None:
     connection.execute(update(META).where(META.c.key == key).values(value=value))
-
-
-def _chunk_row(chunk: Chunk) -> dict[str, object]:
-    section = json.dumps(chunk.section, ensure_ascii=False)
-    return {
-        "id": chunk.id,
-        "document_id": chunk.document_id,
-        "position": chunk.position,
-        "section": section,
-        "text": chunk.text,
-    }
 
 
 def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:

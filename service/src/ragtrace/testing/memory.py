@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ragtrace.application.ingest import wanted
-from ragtrace.application.ports import FoundFile, Hit, IndexEntry, IndexMark, RecordsState, StoredDocument
+from ragtrace.application.ports import FoundFile, Hit, IndexEntry, IndexMark, never
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
-from ragtrace.domain.documents import Document, ParsedDocument, Section
+from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import AccessProblem, ParseProblem
+from ragtrace.testing.records import MemoryRecords as MemoryRecords
 from ragtrace.text import Text
 
 
@@ -77,81 +78,6 @@ class MemorySource:
         if data is None:
             raise AccessProblem(Text("권한이 없습니다.", "It may not be read."), where=path)
         return data
-
-
-class MemoryRecords:
-    """Documents and chunks in dictionaries."""
-
-    def __init__(self) -> None:
-        self._stored: dict[str, StoredDocument] = {}
-        self._pending: dict[str, int] = {}
-        self._changes: dict[str, int] = {}
-        self._sequence = 0
-        self._settled = 0
-
-    def known(self, source: str) -> dict[str, Document]:
-        """Return the documents of a source by path."""
-        return {each.path: each for each in self.documents() if each.source == source}
-
-    def apply(self, stored: Sequence[StoredDocument], removed: Sequence[str]) -> int:
-        """Replace and remove documents, note them as pending, return the new sequence."""
-        self._sequence += 1
-        for key in removed:
-            self._stored.pop(key, None)
-        for one in stored:
-            self._stored[one.document.id] = one
-        for key in (*removed, *(one.document.id for one in stored)):
-            self._pending[key] = self._changes[key] = self._sequence
-        return self._sequence
-
-    def state(self) -> RecordsState:
-        """Return where the records stand."""
-        return RecordsState("memory", self._sequence, self._settled, tuple(sorted(self._pending)))
-
-    def settle(self, sequence: int) -> None:
-        """Forget pending documents up to `sequence`."""
-        self._pending = {key: number for key, number in self._pending.items() if number > sequence}
-        self._settled = sequence
-
-    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
-        """Return the latest changes greater than `(after, through)`."""
-        found = sorted((sequence, key) for key, sequence in self._changes.items())
-        return [each for each in found if each > (after, through)][:limit]
-
-    def load(self, document_ids: Sequence[str]) -> list[StoredDocument]:
-        """Return those documents that exist."""
-        return [self._stored[key] for key in document_ids if key in self._stored]
-
-    def document_ids(self) -> list[str]:
-        """Return the ids of all documents."""
-        return sorted(self._stored)
-
-    def documents(self, limit: int | None = None) -> list[Document]:
-        """Return documents by source and path."""
-        found = (one.document for one in self._stored.values())
-        return sorted(found, key=lambda each: (each.source, each.path))[:limit]
-
-    def chunk_ids(self) -> Iterator[str]:
-        """Yield the id of every chunk."""
-        for one in self._stored.values():
-            yield from (chunk.id for chunk in one.chunks)
-
-    def passages(self, chunk_ids: Sequence[str]) -> dict[str, Passage]:
-        """Return what is known about chunks."""
-        wished = set(chunk_ids)
-        return {
-            chunk.id: Passage(
-                chunk.id, one.document.id, one.document.path, one.document.title, chunk.section, chunk.text,
-                one.document.date,
-            )
-            for one in self._stored.values()
-            for chunk in one.chunks
-            if chunk.id in wished
-        }  # fmt: skip
-
-    def counts(self) -> tuple[int, int]:
-        """Return the numbers of documents and chunks."""
-        return len(self._stored), sum(len(one.chunks) for one in self._stored.values())
 
 
 class MemoryIndex:
@@ -226,7 +152,9 @@ class QuotingModel:
     def load(self) -> None:
         """Load nothing."""
 
-    def answer(self, question: Question, passages: Sequence[Passage]) -> Iterator[AnswerPiece]:
+    def answer(
+        self, question: Question, passages: Sequence[Passage], cancelled: Callable[[], bool] = never
+    ) -> Iterator[AnswerPiece]:
         """Yield the first passage."""
         if passages and question.terms:
             yield AnswerPiece(f"{passages[0].text} [1]", (1,))

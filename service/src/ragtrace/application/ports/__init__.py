@@ -7,7 +7,7 @@ from ragtrace.application.ports.documents import Clock, DocumentParser, Document
 from ragtrace.application.ports.embedding import OUTPUTS, Embedding, EmbeddingCache, EmbeddingModel, Output
 from ragtrace.application.ports.language import Finish, Generation, LanguageModel, Message, Role, Usage, never
 from ragtrace.application.ports.lexical import Hit, IndexEntry, IndexMark, LexicalAnalyzer, LexicalIndex
-from ragtrace.application.ports.records import Records, RecordsState, StoredDocument
+from ragtrace.application.ports.records import Records, RecordsState, RefusedFile, StoredDocument
 from ragtrace.application.ports.reranking import Reranker
 from ragtrace.application.ports.vectors import VectorEntry, VectorIndex
 
@@ -33,6 +33,7 @@ __all__ = [
     "Output",
     "Records",
     "RecordsState",
+    "RefusedFile",
     "Reranker",
     "Role",
     "StoredDocument",

@@ -64,12 +64,6 @@ class Records(Protocol):
         """
         ...
 
-    def changes(self, after: int, through: str, limit: int) -> list[tuple[int, str]]:
-        """Return (sequence, document id) of the last change of each document, those greater than (`after`, `through`)
-        in that order, `limit` at most. Removed documents stay in the journal.
-        """
-        ...
-
     def refuse(self, refused: Sequence[RefusedFile], forgotten: Sequence[str]) -> None:
         """Note files that were refused, and forget those with the ids `forgotten`; documents are not touched."""
         ...
