@@ -1,19 +1,26 @@
-"""Collects headings and text of a document in reading order into sections."""
+"""Collects headings, text and tables of a document in reading order into sections."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from ragtrace.adapters.tables import table_blocks
 from ragtrace.domain.documents import Section, tidy
-from ragtrace.limits import SECTION_DEPTH, TITLE_CHARS
+from ragtrace.errors import ParseProblem
+from ragtrace.limits import DOCUMENT_CHARS, SECTION_DEPTH, TITLE_CHARS
+from ragtrace.text import Text
 
 
 class Outline:
-    """Headings open sections; text goes to the open one."""
+    """Headings open sections; text goes to the open one. A document over `DOCUMENT_CHARS` is a `ParseProblem`."""
 
     def __init__(self) -> None:
         self.first_heading = ""
         self._path: list[tuple[int, str]] = []
         self._lines: list[str] = []
         self._sections: list[Section] = []
+        self._page = 0
+        self._chars = 0
 
     def heading(self, level: int, text: str) -> None:
         """Open a section; it lies inside the nearest heading of a smaller level."""
@@ -27,7 +34,43 @@ class Outline:
 
     def text(self, line: str) -> None:
         """Add a line to the open section."""
+        self._chars += len(line)
+        if self._chars > DOCUMENT_CHARS:
+            raise ParseProblem(
+                Text(
+                    f"글이 {DOCUMENT_CHARS:,}자를 넘습니다.",
+                    f"It holds more than {DOCUMENT_CHARS:,} characters.",
+                ),
+                hint=Text("파일을 나누어 주십시오.", "Split the file."),
+            )
         self._lines.append(line)
+
+    def turn_page(self, page: int) -> None:
+        """Let what follows lie on `page` (from 1); the headings stay open."""
+        self._close()
+        self._page = page
+
+    def table(self, rows: Iterable[Sequence[str]], header_rows: int = 0) -> None:
+        """Add a table; one too long for a chunk becomes sections of its own, each beginning with the header.
+
+        `header_rows` is how many leading rows the format itself declares as header, 0 where it does not say.
+        """
+        blocks = table_blocks(rows, header_rows)
+        waiting = next(blocks, None)
+        several = False
+        for block in blocks:
+            self._block(waiting, True)
+            waiting, several = block, True
+        self._block(waiting, several)
+
+    def _block(self, block: str | None, alone: bool) -> None:
+        if block is None:
+            return
+        if alone:
+            self._close()
+        self.text(block)
+        if alone:
+            self._close()
 
     def take_back(self) -> None:
         """Remove the last line added."""
@@ -42,4 +85,4 @@ class Outline:
         text = tidy("\n".join(self._lines))
         self._lines = []
         if text:
-            self._sections.append(Section(tuple(name for _, name in self._path), text))
+            self._sections.append(Section(tuple(name for _, name in self._path), text, self._page))
