@@ -68,12 +68,12 @@ class Retrieve:
         with watch.part("range"):
             widened = widen(scope, self.index.count, self.rules.least_in_range) if scope.dated else None
         inside = widened.scope if widened else scope
+        wanted = wished if self.reranker is None else max(wished, self.rules.rerank_pool)
         legs, notices = self._vector_legs()
-        rankings = self._rankings(text, terms, legs, inside, watch)
+        rankings = self._rankings(text, terms, legs, inside, max(wanted, self.rules.pool), watch)
         weights = {leg: self.rules.weights[leg] for leg in rankings}
         fused = fuse(self.rules.method, rankings, weights)
         with watch.part("passages"):
-            wanted = wished if self.reranker is None else max(wished, self.rules.rerank_pool)
             passages, fates = self._passages(fused, inside, wanted)
         scores: dict[str, float] = {}
         if self.reranker is not None and passages:
@@ -109,13 +109,13 @@ class Retrieve:
         return {term: _inverse_frequency(size, max(1, frequencies[term])) for term in terms}
 
     def _rankings(
-        self, text: str, terms: Sequence[str], legs: Sequence[Output], scope: Scope, watch: _Watch
+        self, text: str, terms: Sequence[str], legs: Sequence[Output], scope: Scope, limit: int, watch: _Watch
     ) -> dict[Leg, Ranking]:
         """Ask the lexical leg, if it has a weight, and these legs of the vectors."""
         rankings: dict[Leg, Ranking] = {}
         if self._weighs("lexical") and terms:
             with watch.part("lexical"):
-                hits = self.index.search(dict.fromkeys(terms, 1.0), self.rules.pool, scope)
+                hits = self.index.search(dict.fromkeys(terms, 1.0), limit, scope)
             rankings["lexical"] = _ranking(hits)
         if not legs or self.embedding is None or self.vectors is None:
             return rankings
@@ -123,7 +123,7 @@ class Retrieve:
             query = self.embedding.embed([text], frozenset(legs))[0]
         for leg in legs:
             with watch.part(leg):
-                hits = self.vectors.search(query, leg, self.rules.pool, scope)
+                hits = self.vectors.search(query, leg, limit, scope)
             rankings[leg] = _ranking(hits)
         return rankings
 

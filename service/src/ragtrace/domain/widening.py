@@ -54,8 +54,12 @@ def widenings(scope: Scope) -> Iterator[tuple[int, Scope]]:
 
 
 def shifted(day: str, months: int) -> str:
-    """Return the ISO day so many months later; the last of a month where that month is shorter."""
+    """Return the ISO day so many months later; the last of a month where that month is shorter, and no day of a year that
+    the calendar has not.
+    """
     origin = date.fromisoformat(day)
     number = origin.year * 12 + origin.month - 1 + months
-    year, month = min(max(number // 12, MINYEAR), MAXYEAR), number % 12 + 1
+    year, month = number // 12, number % 12 + 1
+    if not MINYEAR <= year <= MAXYEAR:
+        return (date.min if year < MINYEAR else date.max).isoformat()
     return date(year, month, min(origin.day, calendar.monthrange(year, month)[1])).isoformat()
