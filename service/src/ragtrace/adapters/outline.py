@@ -45,10 +45,12 @@ class Outline:
             )
         self._lines.append(line)
 
-    def turn_page(self, page: int) -> None:
-        """Let what follows lie on `page` (from 1); the headings stay open."""
+    def turn_page(self, page: int, *, fresh: bool = False) -> None:
+        """Let what follows lie on `page` (from 1); the headings stay open unless the page begins `fresh`."""
         self._close()
         self._page = page
+        if fresh:
+            self._path = []
 
     def table(self, rows: Iterable[Sequence[str]], header_rows: int = 0) -> None:
         """Add a table; one too long for a chunk becomes sections of its own, each beginning with the header.
