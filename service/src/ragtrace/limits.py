@@ -54,3 +54,35 @@ ZIP_RATIO = 200
 ZIP_RATIO_FROM = 64 << 20
 # Elements of one XML part that is held as a tree: about 200 bytes of memory each.
 XML_ELEMENTS = 3_000_000
+# HWP and HWPX: records of one section, bytes of all sections when unpacked, nesting of tables and boxes, and the longest
+# outline paragraph that is taken for a heading.
+HWP_RECORDS = 2_000_000
+HWP_TEXT_BYTES = 256 << 20
+HANGUL_DEPTH = 20
+HANGUL_HEADING_CHARS = 100
+# Rows times columns up to which merged cells are spread over a table.
+TABLE_GRID_CELLS = 1_000_000
+# Reading one file: processor seconds, seconds on the clock (a busy machine is slow, not broken), and memory beside
+# twice the file's size.
+PARSE_CPU_S = 60
+PARSE_WALL_S = 600
+PARSE_MEMORY_BYTES = 2 << 30
+# So few files of harmless formats start no process; a process takes 0.1 s to start.
+PARSE_FEW = 8
+# Files and bytes read ahead of the one whose turn it is.
+PARSE_AHEAD = 256
+PARSE_AHEAD_BYTES = 64 << 20
+# An answer of a parsing process over this is not believed.
+PARSE_ANSWER_BYTES = 1 << 30
+# Conversations remembered at a time, turns of each, and letters of each turn: about 80 MB at the very worst.
+ROOMS = 1000
+ROOM_TURNS = 20
+ROOM_TURN_CHARS = 4000
+# Unchanged files between two lines of progress.
+PROGRESS_FILES = 1000
+# Chunks embedded between two commits of the vector index: what a kill costs, and what one call of a model may pack well.
+VECTOR_BATCH = 128
+# Documents whose chunks are read from the records together.
+VECTOR_DOCUMENTS = 200
+# Embeddings remembered on disk, whatever their number: one with ColBERT rows can take a megabyte.
+EMBEDDING_CACHE_BYTES = 1 << 30

@@ -59,10 +59,12 @@ class MemoryVectors:
             raise NotReady(Text("벡터 색인을 만드는 중입니다.", "The vector index is being made."))
         if leg not in self.legs or not _has(query, leg):
             raise NotSupported(Text(f"벡터가 없습니다: {leg}", f"There are no vectors of this kind: {leg}"))
+        if not _rows(query, leg):
+            return []
         found = [
             Hit(each.chunk_id, score)
             for each in self._entries.values()
-            if scope.holds(each.date, each.group) and _has(each.embedding, leg)
+            if scope.holds(each.date, each.group) and _rows(each.embedding, leg)
             for score in [_score(query, each.embedding, leg)]
             if leg != "sparse" or score > 0
         ]
@@ -74,6 +76,12 @@ class MemoryVectors:
 
 def _has(embedding: Embedding, leg: Output) -> bool:
     return (embedding.sparse_ids if leg == "sparse" else getattr(embedding, leg)) is not None
+
+
+def _rows(embedding: Embedding, leg: Output) -> int:
+    """Return how much a text has of a kind of vector; texts of special tokens only have a dense one alone."""
+    vector = embedding.sparse_ids if leg == "sparse" else getattr(embedding, leg)
+    return 0 if vector is None else len(vector)
 
 
 def _score(query: Embedding, other: Embedding, leg: Output) -> float:
@@ -89,4 +97,4 @@ def _score(query: Embedding, other: Embedding, leg: Output) -> float:
         )
     if leg == "dense":
         return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
-    return float((left @ right.T).max(axis=1).mean()) if len(left) and len(right) else 0.0
+    return float((left @ right.T).max(axis=1).mean())

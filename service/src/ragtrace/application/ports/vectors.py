@@ -13,7 +13,10 @@ from ragtrace.domain.scope import EVERYTHING, Scope
 
 @dataclass(frozen=True, eq=False)
 class VectorEntry:
-    """A chunk as the vector index takes it; `date` is an ISO day or "", `group` a group or ""."""
+    """A chunk as the vector index takes it; `date` is an ISO day or "", `group` a group or "".
+
+    An embedding without any vector belongs to a chunk that no model could embed: it is kept, and found by none.
+    """
 
     document_id: str
     chunk_id: str

@@ -1,0 +1,1 @@
+"""Vector indexes: Qdrant Edge in this process, a Qdrant server elsewhere; one layout for both."""
