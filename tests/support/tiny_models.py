@@ -134,6 +134,11 @@ def head_tensors(name: str) -> dict[str, Tensor]:
     return {"weight": floats(name, (width, HIDDEN), scale=0.3), "bias": floats(f"{name}.bias", (width,))}
 
 
+def classifier_tensors() -> dict[str, Tensor]:
+    """Return the tensors of the cross-encoder's head with one label."""
+    return _linear("classifier.dense", HIDDEN, HIDDEN) | _linear("classifier.out_proj", 1, HIDDEN)
+
+
 def _linear(name: str, outputs: int, inputs: int) -> dict[str, Tensor]:
     return {
         f"{name}.weight": floats(name, (outputs, inputs)),
@@ -196,8 +201,7 @@ def bge_m3_repository() -> dict[str, bytes]:
 
 def reranker_repository() -> dict[str, bytes]:
     """Return a tiny cross-encoder: XLM-RoBERTa for sequence classification with one label, safetensors."""
-    tensors = encoder_tensors("roberta.", pooler=False)
-    tensors |= _linear("classifier.dense", HIDDEN, HIDDEN) | _linear("classifier.out_proj", 1, HIDDEN)
+    tensors = encoder_tensors("roberta.", pooler=False) | classifier_tensors()
     config = encoder_config(
         architectures=["XLMRobertaForSequenceClassification"],
         id2label={"0": "LABEL_0"},

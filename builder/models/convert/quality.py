@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
-import onnxruntime  # type: ignore[import-not-found]
-import tokenizers  # type: ignore[import-not-found]
+import onnxruntime  # type: ignore[import-untyped]
+import tokenizers
 import torch  # type: ignore[import-not-found]
 
 from bundle.text import Text

@@ -145,4 +145,4 @@ def _weights(ids: Sequence[int]) -> NDArray[np.float32]:
 
 
 def _number(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest())

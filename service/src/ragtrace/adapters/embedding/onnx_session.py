@@ -1,0 +1,97 @@
+"""One ONNX graph of an encoder on ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragtrace.adapters.embedding.engine import Floats, Ids
+from ragtrace.adapters.embedding.folder import problem
+from ragtrace.errors import ModelProblem
+from ragtrace.text import Text
+
+if TYPE_CHECKING:
+    import onnxruntime  # type: ignore[import-untyped]
+
+# From so many tokens in a row on, the attention of one batch takes gigabytes: they go back after the run.
+_LONG_ROW = 1024
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class OnnxSession:
+    """A graph with ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; runs may overlap."""
+
+    def __init__(self, graph: Path, threads: int) -> None:
+        self._graph = graph
+        self._threads = threads
+        self._session: onnxruntime.InferenceSession | None = None
+        self._types: dict[str, Any] = {}
+
+    def load(self) -> dict[str, int]:
+        """Load the graph and return the number of dimensions of each output by name. Raises `ModelProblem`."""
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Errors are raised; what it would write beside them goes to a place nobody reads.
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(
+                str(self._graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise self._failed(error) from error
+        inputs = {each.name: each.type for each in session.get_inputs()}
+        wrong = [
+            f"{name}: {kind}" for name, kind in inputs.items() if name not in _INPUTS or kind not in _INTEGERS
+        ]
+        if wrong or not {"input_ids", "attention_mask"} <= inputs.keys():
+            raise problem(
+                Text("ONNX 그래프의 입력이 인코더의 것이 아닙니다.", "The ONNX graph's inputs are not an encoder's."),
+                f"{self._graph}: {', '.join(wrong or inputs)}",
+            )  # fmt: skip
+        self._types = {name: _INTEGERS[kind] for name, kind in inputs.items()}
+        self._session = session
+        return {each.name: len(each.shape) for each in session.get_outputs()}
+
+    def run(self, names: list[str], ids: Ids, mask: Ids) -> list[Floats]:
+        """Return these outputs of a batch. Raises `ModelProblem`."""
+        import onnxruntime
+
+        session = self._session
+        if session is None:
+            raise ModelProblem(Text("모델이 닫혔습니다.", "The model was closed."), where=str(self._graph))
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        feed = {name: given[name].astype(kind, copy=False) for name, kind in self._types.items()}
+        options = onnxruntime.RunOptions()
+        if ids.shape[1] >= _LONG_ROW:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        try:
+            found = session.run(names, feed, options)
+        except Exception as error:
+            raise self._failed(error, f"{ids.shape[0]} x {ids.shape[1]}") from error
+        return [np.asarray(each, np.float32) for each in found]
+
+    def close(self) -> None:
+        """Give the weights back."""
+        self._session = None
+
+    def _failed(self, error: Exception, batch: str = "") -> ModelProblem:
+        # The runtime's own errors have no common class.
+        said = (str(error).strip().splitlines() or [""])[0][:300]
+        hint = Text(
+            "메모리가 모자라면 embedding.batch_tokens나 max_tokens를 줄이고, 아니면 모델 폴더를 다시 옮겨 오십시오.",
+            "Short of memory, lower embedding.batch_tokens or max_tokens; otherwise carry the model's folder in again.",
+        )
+        return problem(
+            Text("ONNX 그래프를 쓸 수 없습니다.", "The ONNX graph cannot be used."),
+            f"{self._graph}: {type(error).__name__}: {said} {batch}".rstrip(),
+            hint,
+        )
+
+
+_INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}

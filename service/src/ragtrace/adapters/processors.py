@@ -1,0 +1,56 @@
+"""How many threads a computation should have on this host."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_CPUS = Path("/sys/devices/system/cpu")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUP = Path("/proc/self/cgroup")
+
+
+def threads_for(wanted: int) -> int:
+    """Return `wanted`, or for 0 what this process may use: whole cores of its processors, within its CPU quota.
+
+    Two threads of one core share its arithmetic units: a matrix product gains nothing from the second.
+    """
+    if wanted > 0:
+        return wanted
+    return max(1, min(_cores(_processors()), _quota()))
+
+
+def _processors() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _cores(processors: set[int]) -> int:
+    """Return how many cores they are; each counts as one where the system does not say."""
+    cores = set()
+    for number in processors:
+        siblings = str(number)
+        with suppress(OSError):
+            siblings = (_CPUS / f"cpu{number}/topology/thread_siblings_list").read_text("ascii").strip()
+        cores.add(siblings)
+    return len(cores)
+
+
+def _quota() -> int:
+    """Return the least whole number of processors that the quotas of this control group (v2) and its parents leave."""
+    least = os.cpu_count() or 1
+    own = ""
+    with suppress(OSError):
+        lines = _OWN_GROUP.read_text("utf-8").splitlines()
+        own = next((line[3:] for line in lines if line.startswith("0::")), "")
+    group = _CGROUPS / own.lstrip("/")
+    for place in (group, *group.parents):
+        with suppress(OSError, ValueError):
+            quota, period = (place / "cpu.max").read_text("ascii").split()
+            if quota != "max":
+                least = min(least, max(1, int(quota) // int(period)))
+        if place == _CGROUPS:
+            break
+    return least
