@@ -1,0 +1,167 @@
+"""The sections of HWPX: paragraphs, and what stands in them - tables, boxes, notes, equations (KS X 6101 §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from lxml import etree
+
+from ragtrace.adapters.hangul import Block, Cell, Grid, Line, clean, deeper, plain
+
+# Elements inside a piece of text that stand for a character (§10.9); other ones only mark a place.
+_SIGNS: Final = {"lineBreak": "\n", "tab": "\t", "nbSpace": " ", "fwSpace": " ", "hyphen": "-"}
+_NOTES: Final = frozenset({"footNote", "endNote"})
+# Automatic numbers of captions; those of pages and notes say nothing where they stand.
+_NUMBERED: Final = frozenset({"PICTURE", "TABLE", "EQUATION"})
+_SHAPES: Final = frozenset(
+    {
+        "rect",
+        "ellipse",
+        "arc",
+        "polygon",
+        "curve",
+        "line",
+        "connectLine",
+        "container",
+        "pic",
+        "ole",
+        "textart",
+        "chart",
+        "video",
+    }
+)
+
+
+def local_name(element: etree._Element) -> str:
+    """Return an element's name without its namespace: the standard of each year has namespaces of its own."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def read_section(root: etree._Element, levels: Mapping[str, int]) -> list[Block]:
+    """Return a section's blocks; `levels` gives the outline level of paragraph properties by id."""
+    return _Reader(levels).paragraphs(root, 0)
+
+
+class _Reader:
+    def __init__(self, levels: Mapping[str, int]) -> None:
+        self._levels = levels
+        # Tracked deletions run from one mark to another, also over runs and paragraphs.
+        self._deleted = 0
+
+    def paragraphs(self, parent: etree._Element, depth: int) -> list[Block]:
+        """Return the blocks of the paragraphs right below `parent`."""
+        return [block for one in parent if local_name(one) == "p" for block in self._paragraph(one, depth)]
+
+    def _paragraph(self, paragraph: etree._Element, depth: int) -> Iterator[Block]:
+        level = self._levels.get(paragraph.get("paraPrIDRef", ""), 0)
+        line: list[str] = []
+        after: list[Block] = []
+        for run in paragraph:
+            for element in run if local_name(run) == "run" else ():
+                if local_name(element) == "tbl":
+                    yield from _line(line, level)
+                    yield from self._table(element, deeper(depth))
+                    line = []
+                    continue
+                inline, blocks = self._element(element, depth)
+                line.append(inline)
+                after += blocks
+        yield from _line(line, level)
+        yield from after
+
+    def _element(self, element: etree._Element, depth: int) -> tuple[str, list[Block]]:
+        """Return what an element of a run adds to the line, and the blocks it holds."""
+        kind = local_name(element)
+        if kind == "t":
+            return self._text(element), []
+        if kind in _SHAPES:
+            return "", self._shape(element, deeper(depth))
+        if kind == "ctrl":
+            return self._controls(element, depth)
+        if kind == "equation":
+            return " ".join(one.text or "" for one in element if local_name(one) == "script"), []
+        if kind == "compose":
+            return element.get("composeText", ""), []
+        if kind == "dutmal":
+            return " ".join(one.text or "" for one in element if local_name(one) == "mainText"), []
+        return "", []
+
+    def _controls(self, element: etree._Element, depth: int) -> tuple[str, list[Block]]:
+        """Take notes and numbers; headers, footers, hidden comments and memos are not the document's text."""
+        inline = ""
+        blocks: list[Block] = []
+        for control in element:
+            kind = local_name(control)
+            if kind in _NOTES:
+                note = plain(self._listed(control, deeper(depth)))
+                blocks += [Line(note)] if note else []
+            elif kind == "autoNum":
+                inline += control.get("num", "") if control.get("numType") in _NUMBERED else ""
+        return inline, blocks
+
+    def _text(self, element: etree._Element) -> str:
+        pieces = [] if self._deleted else [element.text or ""]
+        for sign in element:
+            kind = local_name(sign)
+            if kind == "deleteBegin":
+                self._deleted += 1
+            elif kind == "deleteEnd":
+                self._deleted = max(self._deleted - 1, 0)
+            elif not self._deleted:
+                pieces.append(_SIGNS.get(kind, ""))
+            if not self._deleted:
+                pieces.append(sign.tail or "")
+        return "".join(pieces)
+
+    def _listed(self, element: etree._Element, depth: int) -> list[Block]:
+        """Return the paragraphs of the lists right below an element."""
+        return [
+            block for one in element if local_name(one) == "subList" for block in self.paragraphs(one, depth)
+        ]
+
+    def _shape(self, element: etree._Element, depth: int) -> list[Block]:
+        """Return the text inside a shape, its caption, and the shapes grouped in it."""
+        blocks: list[Block] = []
+        for one in element:
+            kind = local_name(one)
+            if kind in ("drawText", "caption"):
+                blocks += self._listed(one, depth)
+            elif kind in _SHAPES:
+                blocks += self._shape(one, deeper(depth))
+        return blocks
+
+    def _table(self, element: etree._Element, depth: int) -> Iterator[Block]:
+        cells: list[Cell] = []
+        headers: dict[int, bool] = {}
+        for at, row in enumerate(one for one in element if local_name(one) == "tr"):
+            for column, cell in enumerate(one for one in row if local_name(one) == "tc"):
+                parts = {local_name(one): one for one in cell}
+                place, span = parts.get("cellAddr"), parts.get("cellSpan")
+                number = _number(place, "rowAddr", at)
+                headers[number] = headers.get(number, True) and cell.get("header") == "1"
+                blocks = tuple(self._listed(cell, depth))
+                cells.append(
+                    Cell(
+                        number, _number(place, "colAddr", column), max(_number(span, "rowSpan", 1), 1), blocks
+                    )
+                )
+        for one in element:
+            if local_name(one) == "caption":
+                yield from self._listed(one, depth)
+        count = 0
+        while headers.get(count):
+            count += 1
+        repeated = element.get("repeatHeader") == "1" and count < len(headers)
+        yield Grid(tuple(cells), count if repeated else 0)
+
+
+def _number(element: etree._Element | None, name: str, otherwise: int) -> int:
+    value = element.get(name, "") if element is not None else ""
+    return int(value) if value.isdecimal() and len(value) < 10 else otherwise
+
+
+def _line(pieces: list[str], level: int) -> Iterator[Line]:
+    text = clean("".join(pieces)).strip()
+    if text:
+        yield Line(text, level)
