@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from ragtrace.adapters.user_dictionary import UserDictionary
 from ragtrace.errors import StartProblem
 from ragtrace.text import Text
 
@@ -34,16 +35,18 @@ _ASKING = frozenset(
 class KiwiAnalyzer:
     """Content morphemes in dictionary form, lower-cased, compatibility-normalised."""
 
-    def __init__(self, workers: int, multiword: bool) -> None:
+    def __init__(self, workers: int, multiword: bool, dictionary: UserDictionary | None = None) -> None:
         self._workers = workers
         self._multiword = multiword
+        self._dictionary = dictionary or UserDictionary(())
         self._kiwi: Kiwi | None = None
         self._lock = threading.Lock()
         try:
             version, model = metadata.version("kiwipiepy"), metadata.version("kiwipiepy-model")
         except metadata.PackageNotFoundError as error:
             raise _unusable(error) from error
-        self.fingerprint = f"kiwi-{version}-{model}-m{int(multiword)}-r{RULES_VERSION}"
+        own = f"-u{self._dictionary.digest}" if self._dictionary.words else ""
+        self.fingerprint = f"kiwi-{version}-{model}-m{int(multiword)}-r{RULES_VERSION}{own}"
 
     def load(self) -> None:
         """Load the model and use it once: Kiwi builds half of its tables at the first sentence."""
@@ -67,6 +70,8 @@ class KiwiAnalyzer:
                     from kiwipiepy import Kiwi
 
                     kiwi = Kiwi(num_workers=self._workers, load_multi_dict=self._multiword)
+                    for each in self._dictionary.words:
+                        kiwi.add_user_word(each.word, each.tag, each.score)
                     kiwi.tokenize("준비")
                 except (ImportError, OSError, RuntimeError, ValueError) as error:
                     raise _unusable(error) from error

@@ -1,0 +1,1 @@
+"""Rerankers: cross-encoders that read question and passage together, on ONNX Runtime or torch."""

@@ -1,0 +1,19 @@
+"""Question and passage as one row of token ids, by the model's own ``tokenizer.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragtrace.adapters.embedding.tokenizing import Tokenizing
+
+
+class Pairs(Tokenizing):
+    """Tokenises pairs; where one is too long, the end of its longer side goes, which is the passage's nearly always."""
+
+    def encode(self, question: str, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each pair, special tokens included. Raises `ModelProblem`."""
+        self.load()
+        asked = self._clean(question)
+        wanted = [(asked, self._clean(text)) for text in texts]
+        with self._borrowed() as tokenizer:
+            return [each.ids for each in tokenizer.encode_batch(wanted)]
