@@ -1,0 +1,1 @@
+"""Cross-encoders in folders: whole, damaged, and of another kind."""
