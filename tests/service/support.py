@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ragtrace.application.analysis import Analyst
 from ragtrace.application.ask import Ask
 from ragtrace.application.ingest import Ingest
 from ragtrace.application.ports import Answerer, IndexEntry, LexicalIndex, Records, StoredDocument
+from ragtrace.application.reading import ReadInTurn
+from ragtrace.application.retrieve import Retrieve
 from ragtrace.domain.chunks import Chunk, ChunkRules, chunk_id
 from ragtrace.domain.documents import Document, document_id
 from ragtrace.testing.memory import (
@@ -41,7 +44,7 @@ def ingest(records: Records | None = None, index: LexicalIndex | None = None, ba
         records=records if records is not None else MemoryRecords(),
         index=index if index is not None else MemoryIndex(),
         analyzer=WordAnalyzer(),
-        parsers=(LineParser(),),
+        reader=ReadInTurn((LineParser(),)),
         rules=ChunkRules(),
         clock=FixedClock(),
         batch=batch,
@@ -50,7 +53,12 @@ def ingest(records: Records | None = None, index: LexicalIndex | None = None, ba
 
 def asking(use_case: Ingest, model: Answerer | None = None) -> Ask:
     """Return the question's use case over the same twins."""
-    return Ask(use_case.records, use_case.index, use_case.analyzer, model or QuotingModel())
+    analyzer = use_case.analyzer
+    return Ask(
+        retriever=Retrieve(use_case.records, use_case.index, analyzer),
+        model=model or QuotingModel(),
+        analyst=Analyst(analyzer, FixedClock()),
+    )
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:

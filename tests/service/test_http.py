@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from ragtrace.application.ports import Answerer
+from ragtrace.application.ports import Answerer, never
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.entrypoints.http.app import create_app
 from ragtrace.entrypoints.http.readiness import Readiness
@@ -174,7 +174,9 @@ class WaitingModel(QuotingModel):
         super().__init__()
         self.started, self.let_go = threading.Event(), threading.Event()
 
-    def answer(self, question: Question, passages: Sequence[Passage]) -> Iterator[AnswerPiece]:
+    def answer(
+        self, question: Question, passages: Sequence[Passage], cancelled: Callable[[], bool] = never
+    ) -> Iterator[AnswerPiece]:
         self.started.set()
         self.let_go.wait(20)
         yield from super().answer(question, passages)

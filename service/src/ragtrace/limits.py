@@ -15,7 +15,11 @@ HTML_ELEMENTS = 500_000
 DOCUMENT_CHARS = 50_000_000
 # A table is cut into pieces of about this many characters, each with the header: below the usual chunk of 600.
 TABLE_BLOCK_CHARS = 500
-# Rows that are looked at for the header of a table, and the longest cell that may be part of one.
+# Cells of one spreadsheet or CSV file, empty ones between others included; a sheet of 100 columns and 100,000 rows has half.
+TABLE_CELLS = 20_000_000
+# Rows of a sheet: what Excel itself allows.
+SHEET_ROWS = 1 << 20
+# Lines of one cell above a table that may be its title, and the longest cell that may be part of one.
 TABLE_HEAD_ROWS = 10
 TABLE_HEAD_CELL = 60
 # A cell merged over several rows is repeated in each of them up to this length, as the name of a group is.
@@ -86,3 +90,7 @@ VECTOR_BATCH = 128
 VECTOR_DOCUMENTS = 200
 # Embeddings remembered on disk, whatever their number: one with ColBERT rows can take a megabyte.
 EMBEDDING_CACHE_BYTES = 1 << 30
+# Messages and stop texts of one chat request, and texts of one request for embeddings.
+CHAT_MESSAGES = 200
+STOP_TEXTS = 4
+EMBEDDING_TEXTS = 256

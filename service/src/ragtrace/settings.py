@@ -134,6 +134,8 @@ class AnswerSettings:
     sentences: int = 3
     min_support: float = 0.5
     max_question_chars: int = 2000
+    analysis: str = "auto"
+    use_period: bool = True
 
 
 @dataclass(frozen=True)
@@ -228,4 +230,5 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "language.engine": ("auto", "llama", "openvino", "transformers", "server"),
     "language.device": ("auto", "cpu", "cuda", "mps"),
     "answer.model": ("extractive", "language"),
+    "answer.analysis": ("auto", "model", "rules"),
 }

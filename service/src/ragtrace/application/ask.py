@@ -1,71 +1,187 @@
-"""Use case: answer a question from the documents."""
+"""Use case: answer a question from the documents. Command line, HTTP and evaluation all ask through it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from ragtrace.application.ports import Answerer, LexicalAnalyzer, LexicalIndex, Records
-from ragtrace.domain.answers import NO_EVIDENCE, Answer, AnswerPiece, Passage, Question
+from ragtrace.application.ports import Answerer, never
+from ragtrace.application.rooms import Rooms
+from ragtrace.domain.analysis import Analysis
+from ragtrace.domain.answers import (
+    NO_EVIDENCE,
+    NO_WISHES,
+    Account,
+    Answer,
+    AnswerPiece,
+    Passage,
+    Question,
+    Wishes,
+)
+from ragtrace.domain.conversation import Turn
+from ragtrace.domain.retrieval import Found
+from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import InvalidRequest, NotSupported, TooLarge
-from ragtrace.limits import QUESTION_TERMS, SEARCH_POOL
 from ragtrace.text import Text
 
 
 @dataclass(frozen=True)
-class Retrieved:
-    """A question with the passages found for it, best first."""
+class Asking:
+    """A question with everything an asker may say beside it.
 
-    question: Question
-    passages: tuple[Passage, ...]
+    Args:
+        text: the question.
+        rag: whether to look into the documents; without, only a language model can answer.
+        scope: where to look; its days, where it has some, count instead of those that the question names.
+        history: what was said before, oldest first.
+        room: name of the conversation; its latest turns count where `history` is empty, and the answer joins them.
+        instructions: what else the answer should heed; the rules about sources come first.
+        wishes: length and manner of generated text.
+        top_n: how many passages, where not as configured.
+    """
+
+    text: str
+    rag: bool = True
+    scope: Scope = EVERYTHING
+    history: tuple[Turn, ...] = ()
+    room: str = ""
+    instructions: str = ""
+    wishes: Wishes = NO_WISHES
+    top_n: int | None = None
+
+
+class Finder(Protocol):
+    """What finds passages: `application.retrieve.Retrieve`."""
+
+    def find(
+        self, text: str, scope: Scope = EVERYTHING, *, extra: Sequence[str] = (), top_n: int | None = None
+    ) -> Found:
+        """Find the passages for a question."""
+        ...
+
+
+class Understanding(Protocol):
+    """What says what a question is about: `application.analysis.Analyst`."""
+
+    def analyse(
+        self, text: str, history: Sequence[Turn] = (), cancelled: Callable[[], bool] = never
+    ) -> Analysis:
+        """Return what a question is about."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question that was understood, with the passages found for it, best first."""
+
+    asking: Asking
+    analysis: Analysis
+    found: Found
+
+    @property
+    def question(self) -> Question:
+        """Return the question as the answerer gets it."""
+        return self.found.question
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """Return the passages by their numbers."""
+        return self.found.passages
 
 
 @dataclass(frozen=True)
 class Ask:
-    """The use case with everything it needs."""
+    """The use case with everything it needs. `use_period` lets the days that a question names narrow the search."""
 
-    records: Records
-    index: LexicalIndex
-    analyzer: LexicalAnalyzer
+    retriever: Finder
     model: Answerer
-    top_n: int = 5
+    analyst: Understanding
     question_chars: int = 2000
+    use_period: bool = True
+    rooms: Rooms = field(default_factory=Rooms)
 
-    def retrieve(self, text: str, *, rag: bool = True) -> Retrieved:
-        """Find the passages for a question. Raises `InvalidRequest` when it cannot be asked like that."""
-        self._check(text, rag)
-        terms = list(dict.fromkeys(self.analyzer.question_terms(text)))[:QUESTION_TERMS]
-        question = Question(text, self._weights(terms))
-        if not rag or not terms:
-            return Retrieved(question, ())
-        hits = self.index.search(dict.fromkeys(terms, 1.0), max(SEARCH_POOL, self.top_n))
-        passages = self.records.passages([hit.chunk_id for hit in hits])
-        found: list[Passage] = []
-        texts: set[str] = set()
-        for hit in hits:
-            passage = passages.get(hit.chunk_id)
-            # A chunk the records no longer know was replaced a moment ago; the same text twice helps nobody.
-            if passage is not None and passage.text not in texts:
-                texts.add(passage.text)
-                found.append(replace(passage, score=hit.score))
-        return Retrieved(question, tuple(found[: self.top_n]))
+    def retrieve(
+        self, asking: Asking | str, *, rag: bool = True, cancelled: Callable[[], bool] = never
+    ) -> Prepared:
+        """Understand a question and find its passages. Raises `InvalidRequest` when it cannot be asked like that."""
+        wanted = asking if isinstance(asking, Asking) else Asking(asking, rag=rag)
+        self._check(wanted.text, wanted.rag)
+        history = wanted.history or (self.rooms.said(wanted.room) if wanted.room else ())
+        asked = Question(
+            wanted.text,
+            {},
+            history=history,
+            wishes=wanted.wishes,
+            instructions=wanted.instructions,
+            rag=wanted.rag,
+        )
+        if not wanted.rag:
+            return Prepared(wanted, Analysis(wanted.text), Found(asked, ()))
+        analysis = self.analyst.analyse(wanted.text, history, cancelled)
+        found = self.retriever.find(
+            analysis.question,
+            self._scope(wanted.scope, analysis),
+            extra=analysis.keywords,
+            top_n=wanted.top_n,
+        )
+        standalone = analysis.question if analysis.question != wanted.text.strip() else ""
+        question = replace(asked, terms=found.question.terms, standalone=standalone)
+        return Prepared(wanted, analysis, replace(found, question=question))
 
-    def pieces(self, retrieved: Retrieved) -> Iterator[AnswerPiece]:
-        """Yield the answer piece by piece; one piece says so where the documents support none."""
-        empty = True
-        for piece in self.model.answer(retrieved.question, retrieved.passages):
-            empty = False
-            yield piece
-        if empty:
+    def pieces(
+        self, prepared: Prepared, cancelled: Callable[[], bool] = never
+    ) -> Iterator[AnswerPiece | Account]:
+        """Yield the answer piece by piece, then its account; one piece says so where the documents support none."""
+        account = Account()
+        said: list[str] = []
+        sourced = False
+        answer = self.model.answer(prepared.question, prepared.passages, cancelled)
+        try:
+            for piece in answer:
+                if isinstance(piece, Account):
+                    account = piece
+                    continue
+                said.append(piece.text)
+                sourced = sourced or bool(piece.sources)
+                yield piece
+        finally:
+            # Who stops listening stops the work.
+            if isinstance(answer, Generator):
+                answer.close()
+        stopped = cancelled() or (account.usage is not None and account.usage.finish == "cancelled")
+        if not said and not stopped:
+            said.append(NO_EVIDENCE)
             yield AnswerPiece(NO_EVIDENCE)
+        asking = prepared.asking
+        if asking.room and not stopped:
+            self.rooms.add(asking.room, [Turn("user", asking.text), Turn("assistant", "".join(said))])
+        supported = sourced if account.supported is None else account.supported
+        yield Account(supported, account.usage, (*prepared.found.notices, *account.notices))
 
-    def answer(self, text: str, *, rag: bool = True) -> Answer:
+    def answer(
+        self, asking: Asking | str, *, rag: bool = True, cancelled: Callable[[], bool] = never
+    ) -> Answer:
         """Answer a question in one go."""
-        retrieved = self.retrieve(text, rag=rag)
-        pieces = list(self.pieces(retrieved))
-        supported = any(piece.sources for piece in pieces) or self.model.answers_alone
-        return Answer("".join(piece.text for piece in pieces), retrieved.passages, supported)
+        return self.complete(self.retrieve(asking, rag=rag, cancelled=cancelled), cancelled)
+
+    def complete(self, prepared: Prepared, cancelled: Callable[[], bool] = never) -> Answer:
+        """Answer a question whose passages are found."""
+        said: list[str] = []
+        account = Account()
+        for piece in self.pieces(prepared, cancelled):
+            if isinstance(piece, Account):
+                account = piece
+            else:
+                said.append(piece.text)
+        return Answer(
+            "".join(said), prepared.passages, bool(account.supported), account.usage, account.notices
+        )
+
+    def _scope(self, asked: Scope, analysis: Analysis) -> Scope:
+        if asked.dated or analysis.period is None or not self.use_period:
+            return asked
+        return replace(asked, since=analysis.period.since, until=analysis.period.until)
 
     def _check(self, text: str, rag: bool) -> None:
         if not text.strip():
@@ -89,17 +205,3 @@ class Ask:
                     "Leave rag true, or configure a language model.",
                 ),
             )
-
-    def _weights(self, terms: list[str]) -> dict[str, float]:
-        """Weigh terms by inverse document frequency (BM25's, Robertson and Zaragoza 2009).
-
-        A term that no document has counts as one that a single document has: in a small corpus it would
-        otherwise outweigh everything that was found.
-        """
-        size = self.index.size()
-        frequencies = self.index.frequencies(terms)
-        return {term: _inverse_frequency(size, max(1, frequencies[term])) for term in terms}
-
-
-def _inverse_frequency(size: int, frequency: int) -> float:
-    return math.log(1 + (max(size, frequency) - frequency + 0.5) / (frequency + 0.5))

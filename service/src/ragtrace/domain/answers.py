@@ -41,18 +41,22 @@ class Wishes:
     stop: tuple[str, ...] = ()
 
 
+NO_WISHES = Wishes()
+
+
 @dataclass(frozen=True)
 class Question:
     """A question with its search terms, each with a weight: the rarer in the corpus, the heavier.
 
-    `history` is what was said before it, `instructions` what the asker wants besides; `rag` false means that it is to
-    be answered without documents.
+    `standalone` says it without what was said before it (`history`), "" where that is the same; `instructions` is what
+    the asker wants besides. `rag` false means that it is to be answered without documents.
     """
 
     text: str
     terms: Mapping[str, float]
+    standalone: str = ""
     history: tuple[Turn, ...] = ()
-    wishes: Wishes = Wishes()
+    wishes: Wishes = NO_WISHES
     instructions: str = ""
     rag: bool = True
 

@@ -75,3 +75,16 @@ def recent(
             break
         kept = wider
     return kept
+
+
+def alternating(history: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return turns as chat templates take them: a question first, an answer last, no two of one speaker in a row."""
+    made: list[Turn] = []
+    for turn in history:
+        if not turn.text.strip() or (not made and turn.speaker != "user"):
+            continue
+        if made and made[-1].speaker == turn.speaker:
+            made[-1] = Turn(turn.speaker, f"{made[-1].text}\n{turn.text}")
+        else:
+            made.append(turn)
+    return tuple(made[:-1] if made and made[-1].speaker == "user" else made)

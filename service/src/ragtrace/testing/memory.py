@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ragtrace.application.ingest import wanted
 from ragtrace.application.ports import FoundFile, Hit, IndexEntry, IndexMark, never
+from ragtrace.application.reading import wanted
 from ragtrace.domain.answers import AnswerPiece, Passage, Question
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.domain.scope import EVERYTHING, Scope

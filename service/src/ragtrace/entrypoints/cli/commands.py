@@ -10,8 +10,9 @@ from typing import Any
 
 from ragtrace import __version__
 from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.cli.asking import ask as ask
 from ragtrace.entrypoints.cli.console import Console
-from ragtrace.errors import BusyProblem, InvalidRequest, StorageProblem
+from ragtrace.errors import BusyProblem, StorageProblem
 from ragtrace.settings import Settings
 from ragtrace.text import Text
 
@@ -25,7 +26,7 @@ def serve(container: Container, _arguments: argparse.Namespace, _console: Consol
 
 def ingest(container: Container, arguments: argparse.Namespace, console: Console) -> int:
     """Take the documents of a folder in."""
-    from ragtrace.application.ingest import IngestReport, summarize
+    from ragtrace.application.ingest import IngestReport, Wishes, summarize
 
     source = container.folder(Path(arguments.folder), arguments.source)
 
@@ -43,7 +44,9 @@ def ingest(container: Container, arguments: argparse.Namespace, console: Console
                     "The search index is damaged; it is made anew from the records.",
                 )
             )
-        report = container.ingest.run(source, delete_missing=arguments.delete_missing, progress=progress)
+        report = container.ingest.run(
+            source, Wishes(delete_missing=arguments.delete_missing), progress=progress
+        )
     for outcome in report.outcomes:
         if outcome.status == "failed" or (arguments.verbose and outcome.status != "unchanged"):
             reason = f": {outcome.reason.to(console.lang)}" if outcome.reason else ""
@@ -73,36 +76,6 @@ def ingest(container: Container, arguments: argparse.Namespace, console: Console
         }
     )
     return 1 if report.failed else 0
-
-
-def ask(container: Container, arguments: argparse.Namespace, console: Console) -> int:
-    """Answer one question; an answer without evidence is an answer, not a failure."""
-    if arguments.top is not None and arguments.top < 1:
-        raise InvalidRequest(Text("--top은 1 이상이어야 합니다.", "--top must be at least 1."))
-    container.catch_up()
-    use_case = container.ask
-    if arguments.top is not None:
-        use_case = dataclasses.replace(use_case, top_n=arguments.top)
-    answer = use_case.answer(arguments.question)
-    console.say(answer.text)
-    if answer.supported:
-        console.say(Text("\n출처", "\nSources"))
-        for number, passage in enumerate(answer.passages, start=1):
-            day = f" ({passage.date})" if passage.date else ""
-            console.say(f"[{number}] {passage.heading} - {passage.path}{day}")
-    passages = [
-        {**dataclasses.asdict(passage), "number": number}
-        for number, passage in enumerate(answer.passages, start=1)
-    ]
-    console.data(
-        {
-            "question": arguments.question,
-            "answer": answer.text,
-            "supported": answer.supported,
-            "sources": passages,
-        }
-    )
-    return 0
 
 
 def documents_list(container: Container, arguments: argparse.Namespace, console: Console) -> int:

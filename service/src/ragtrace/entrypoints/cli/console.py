@@ -31,6 +31,12 @@ class Console:
         if not self.as_json:
             self._out.write(f"{text if isinstance(text, str) else text.to(self.lang)}\n")
 
+    def write(self, piece: str) -> None:
+        """Write a piece of a result as it comes, without a line end; silent in JSON."""
+        if not self.as_json:
+            self._out.write(piece)
+            self._out.flush()
+
     def talk(self, text: Text | str) -> None:
         """Write a line about progress to stderr."""
         self._err.write(f"{text if isinstance(text, str) else text.to(self.lang)}\n")

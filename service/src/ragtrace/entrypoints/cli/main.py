@@ -118,10 +118,7 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     made["status"].set_defaults(run="status")
     made["migrate"].set_defaults(run="migrate")
     _ingest_arguments(made["ingest"], text)
-    ask = made["ask"]
-    ask.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
-    ask.add_argument("--top", type=int, metavar="N", help=text("출처 수", "number of sources"))
-    ask.set_defaults(run="ask")
+    _ask_arguments(made["ask"], text)
     listing = (
         made["documents"]
         .add_subparsers(required=True, metavar="ACTION")
@@ -132,6 +129,45 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     _index_arguments(made["index"].add_subparsers(required=True, metavar="ACTION"), common, text)
     _config_arguments(made["config"].add_subparsers(required=True, metavar="ACTION"), common, text)
     return parser
+
+
+def _ask_arguments(ask: argparse.ArgumentParser, text: object) -> None:
+    assert callable(text)
+    ask.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
+    ask.add_argument("--top", type=int, metavar="N", help=text("출처 수", "number of sources"))
+    for name, line in (
+        ("--since", text("이날부터의 문서에서 찾음", "look in documents from this day on")),
+        ("--until", text("이날까지의 문서에서 찾음", "look in documents up to this day")),
+    ):
+        ask.add_argument(name, metavar="YYYY-MM-DD", help=line)
+    ask.add_argument(
+        "--group",
+        action="append",
+        metavar="GROUP",
+        help=text(
+            "이 그룹의 문서와 그룹 없는 문서에서 찾음(여러 번 가능)",
+            "look in documents of this group and of none (may be repeated)",
+        ),
+    )
+    ask.add_argument(
+        "--no-rag",
+        action="store_true",
+        help=text(
+            "문서를 찾지 않고 언어 모델만으로 답함", "answer by the language model alone, without documents"
+        ),
+    )
+    ask.add_argument(
+        "--max-tokens", type=int, metavar="N", help=text("답의 최대 토큰 수", "longest answer in tokens")
+    )
+    ask.add_argument(
+        "--explain",
+        action="store_true",
+        help=text(
+            "질문 분석, 찾은 기간, 출처마다의 점수와 걸린 시간",
+            "how the question was understood, where was looked, every score, what it cost",
+        ),
+    )
+    ask.set_defaults(run="ask")
 
 
 def _index_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:

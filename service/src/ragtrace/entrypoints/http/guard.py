@@ -143,6 +143,12 @@ def error_body(problem: RagTraceError, lang: str) -> dict[str, str]:
     return {"error": " ".join(part for part in parts if part), "error_type": problem.error_type}
 
 
+def internal(lang: str) -> dict[str, str]:
+    """Return what a client gets to see of an error that nobody foresaw."""
+    text = Text("내부 오류입니다. 서비스 기록을 확인하십시오.", "Internal error. See the log of the service.")
+    return {"error": text.to(lang), "error_type": "internal"}
+
+
 def language(scope: Scope) -> str:
     """Return the language of an answer about an error: the client's first choice, else the configured one."""
     headers: dict[bytes, bytes] = dict(scope.get("headers", []))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ragtrace.domain.answers import Passage
+from ragtrace.domain.answers import Account, Passage, Usage
 from ragtrace.limits import IDENTIFIER_CHARS
 
 
@@ -24,7 +24,10 @@ Identifier = Annotated[Sound, Field(max_length=IDENTIFIER_CHARS)]
 
 
 class QueryBody(BaseModel):
-    """A question as existing clients send it; only `qry_contents` is needed, unknown fields are ignored."""
+    """A question as existing clients send it; only `qry_contents` is needed, unknown fields are ignored.
+
+    `period` narrows the search to days, YYYY-MM-DD:YYYY-MM-DD.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -35,6 +38,7 @@ class QueryBody(BaseModel):
     qry_time: Identifier = ""
     image_data: str | None = None
     rag: bool = True
+    period: Identifier = ""
 
 
 def references(passages: Sequence[Passage]) -> list[dict[str, Any]]:
@@ -57,13 +61,37 @@ def answer_item(text: str) -> dict[str, Any]:
     return {"rsp_type": "A", "rsp_tit": "", "rsp_data": text}
 
 
-def closing(qry_id: str, supported: bool, now: datetime) -> dict[str, Any]:
+def closing(qry_id: str, account: Account, now: datetime) -> dict[str, Any]:
     """Return the fields around the data: a question without evidence is answered, and says so in `detail`."""
     return {
         "status_code": 200,
         "result": "success",
-        "detail": "answered" if supported else "no_evidence",
+        "detail": "answered" if account.supported else "no_evidence",
         "continue": "E",
         "qry_id": qry_id,
         "rsp_time": now.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def told(account: Account, lang: str) -> dict[str, Any]:
+    """Return what is said of an answer besides: `notices` for the reader and what it cost; nothing where there is none."""
+    more: dict[str, Any] = {}
+    if account.notices:
+        more["notices"] = [each.to(lang) for each in account.notices]
+    if account.usage is not None:
+        more["usage"] = {
+            "prompt_tokens": account.usage.prompt_tokens,
+            "answer_tokens": account.usage.answer_tokens,
+            **timings(account.usage),
+        }
+    return more
+
+
+def timings(usage: Usage) -> dict[str, Any]:
+    """Return how long a generation took, and why it ended."""
+    return {
+        "first_token_s": round(usage.first_token_s, 4),
+        "seconds": round(usage.seconds, 4),
+        "tokens_per_s": round(usage.tokens_per_s, 2),
+        "finish": usage.finish,
     }

@@ -101,6 +101,13 @@ def _readiness(container: Container) -> Readiness:
         container.analyzer.load()
         return container.analyzer.fingerprint
 
+    def embedding() -> str:
+        found = container.embedding
+        if found is None:
+            return "none"
+        found.load()
+        return found.fingerprint
+
     def in_step() -> str:
         def progress(done: int, total: int) -> None:
             readiness.note("index", f"documents {done}/{total}")
@@ -118,9 +125,11 @@ def _readiness(container: Container) -> Readiness:
         return container.analyzer
 
     selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer))
-    readiness = Readiness(
-        {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}, selfcheck
-    )
+    parts = {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}
+    if container.settings.embedding.model:
+        # Last of what loads quickly, so that words can be searched while it is loading.
+        parts["embedding"] = embedding
+    readiness = Readiness(parts, selfcheck)
     return readiness
 
 
