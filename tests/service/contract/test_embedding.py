@@ -53,8 +53,8 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> EmbeddingCache:
 
 
 def same(left: Embedding, right: Embedding) -> bool:
-    pairs = [(left.dense, right.dense), (left.colbert, right.colbert)]
-    pairs += [(left.sparse_weights, right.sparse_weights), (left.sparse_ids, right.sparse_ids)]
+    names = ("dense", "colbert", "sparse_weights", "sparse_ids")
+    pairs = [(getattr(left, name), getattr(right, name)) for name in names]
     near = all(
         (a is None and b is None)
         or (a is not None and b is not None and a.shape == b.shape and np.allclose(a, b, atol=2e-5))
@@ -84,7 +84,7 @@ def test_vectors_have_the_shapes_and_lengths_that_the_port_says(model: Embedding
         assert (found.sparse_ids is not None) == (found.sparse_weights is not None)
         assert (found.sparse_ids is not None) == ("sparse" in model.outputs)
         if found.sparse_ids is not None and found.sparse_weights is not None:
-            assert (found.sparse_ids.dtype, found.sparse_weights.dtype) == (np.int32, np.float32)
+            assert found.sparse_ids.dtype == np.int32 and found.sparse_weights.dtype == np.float32
             assert found.sparse_ids.shape == found.sparse_weights.shape
             assert (np.diff(found.sparse_ids) > 0).all() and (found.sparse_weights > 0).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -80,3 +81,13 @@ def _torch(folder: ModelFolder, settings: EmbeddingSettings) -> Engine:
     from ragtrace.adapters.embedding.torch_dense import TorchDense
 
     return TorchDense(folder, settings.precision, settings.device, settings.threads)
+
+
+def preload(engine: str) -> None:
+    """Import now what the engines import later; libraries that a profile does not carry are left out."""
+    names = {"onnx": ["tokenizers", "onnxruntime"], "torch": ["tokenizers", "torch", "transformers"]}
+    for name in names.get(engine, ["tokenizers", "onnxruntime"]):
+        if importlib.util.find_spec(name):
+            importlib.import_module(name)
+    for part in ("onnx_bge", "onnx_dense", "torch_bge", "torch_dense"):
+        importlib.import_module(f"ragtrace.adapters.embedding.{part}")

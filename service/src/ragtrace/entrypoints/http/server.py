@@ -127,7 +127,7 @@ def _readiness(container: Container) -> Readiness:
     selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer))
     parts = {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}
     if container.settings.embedding.model:
-        # Last of what loads quickly, so that words can be searched while it is loading.
+        # Last, for it takes longest: what is wrong with the rest is seen first.
         parts["embedding"] = embedding
     readiness = Readiness(parts, selfcheck)
     return readiness
