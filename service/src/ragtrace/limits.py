@@ -15,8 +15,8 @@ HTML_ELEMENTS = 500_000
 DOCUMENT_CHARS = 50_000_000
 # A table is cut into pieces of about this many characters, each with the header: below the usual chunk of 600.
 TABLE_BLOCK_CHARS = 500
-# Cells of one spreadsheet or CSV file, empty ones between others included; a sheet of 100 columns and 100,000 rows has half.
-TABLE_CELLS = 20_000_000
+# Cells of one spreadsheet or CSV file, empty ones between others included; openpyxl takes about a minute for as many values.
+TABLE_CELLS = 10_000_000
 # Rows of a sheet: what Excel itself allows.
 SHEET_ROWS = 1 << 20
 # Lines of one cell above a table that may be its title, and the longest cell that may be part of one.

@@ -36,8 +36,9 @@ def parsed(presentation: Presentation, path: str = "발표/계획.pptx") -> Pars
 def slide(presentation: Presentation, title: str, *lines: str) -> Slide:
     """Add a slide with a title and a body."""
     added: Slide = presentation.slides.add_slide(presentation.slide_layouts[1])
-    if title:
-        added.shapes.title.text = title
+    heading = added.shapes.title
+    if title and heading is not None:
+        heading.text = title
     added.placeholders[1].text = "\n".join(lines)
     return added
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from ragtrace.limits import TABLE_BLOCK_CHARS, TABLE_HEAD_CELL, TABLE_HEAD_ROWS
 
 _SEPARATOR = " | "
-# What is a value rather than the name of a column: numbers, amounts, percentages, days.
+# What is a value rather than the name of a column: numbers, amounts, percentages, days; but years and months are names.
 _VALUE = re.compile(r"[-+−△▲(]?[₩$€]?\s?\d[\d,.:/\s-]*(?:[%원)]|년|월|일)?\Z")
+_PERIOD = re.compile(r"(?:19|20)\d\d년?\Z|\d{1,2}월\Z")
 
 Row = tuple[str, ...]
 
@@ -19,37 +19,93 @@ def table_blocks(rows: Iterable[Sequence[str]], header_rows: int = 0) -> Iterato
     """Yield the table in pieces of about `TABLE_BLOCK_CHARS` characters.
 
     Rows without text are left out, and so are columns that are empty throughout a piece. `header_rows` is how many
-    leading rows the format declares as header; with 0 the first row of names, not values, is taken for it.
+    leading rows the format declares as header. With 0 the first row of names, not values, is taken for it, and after
+    an empty row a table of other columns may begin; rows of one cell before a table are its title.
     Where the header would fill more than half of a piece, each value is written as `name: value` instead.
     """
-    cleaned = (row for row in (_clean(cells) for cells in rows) if any(row))
-    first = list(islice(cleaned, max(TABLE_HEAD_ROWS, header_rows)))
-    start, end = (0, min(header_rows, len(first))) if header_rows else _header(first)
-    for row in first[:start]:
-        yield _SEPARATOR.join(cell for cell in row if cell)
-    header = first[start:end]
-    named = len(header) == 1 and sum(map(_length, header)) > TABLE_BLOCK_CHARS // 2
-    repeated = [] if named or sum(map(_length, header)) > TABLE_BLOCK_CHARS // 2 else header
-    piece: list[Row] = list(header)
-    size = sum(map(_length, piece))
-    fresh = False
-    for row in _chain(first[end:], cleaned):
-        if named:
-            row = _named(header[0], row)
-        if fresh and size + _length(row) > TABLE_BLOCK_CHARS:
-            yield _lines(piece)
-            piece = list(repeated)
-            size = sum(map(_length, piece))
-        piece.append(row)
-        size += _length(row)
-        fresh = True
-    if piece:
-        yield _lines(piece)
+    pieces = _Pieces()
+    cleaned = map(_clean, rows)
+    if header_rows:
+        header = [row for _, row in zip(range(header_rows), cleaned, strict=False) if any(row)]
+        yield from pieces.begin(header, [])
+    held: list[Row] = []
+    gap = not header_rows
+    for row in cleaned:
+        if not any(row):
+            gap = gap or not header_rows
+        elif not gap:
+            yield from pieces.add(row)
+        elif sum(map(bool, row)) < 2 and len(held) < TABLE_HEAD_ROWS:
+            held.append(row)
+        else:
+            if pieces.would_begin(row):
+                yield from pieces.begin([row], held)
+            else:
+                for one in (*held, row):
+                    yield from pieces.add(one)
+            held, gap = [], False
+    for one in held:
+        yield from pieces.add(one)
+    yield from pieces.flush()
 
 
-def _chain(first: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
-    yield from first
-    yield from rest
+class _Pieces:
+    """Gathers rows until a piece is full."""
+
+    def __init__(self) -> None:
+        self._header: list[Row] = []
+        self._named = False
+        self._repeated: list[Row] = []
+        self._piece: list[Row] = []
+        self._size = 0
+        self._fresh = False
+        self._valued: set[int] = set()
+
+    def would_begin(self, row: Row) -> bool:
+        """Say whether a row is the header of a table: all names, and other columns than the open one has."""
+        cells = [cell for cell in row if cell]
+        if len(cells) < 2 or not all(len(cell) <= TABLE_HEAD_CELL and _is_name(cell) for cell in cells):
+            return False
+        if not self._header:
+            return True
+        used = {at for at, cell in enumerate(row) if cell}
+        return used != {at for at, cell in enumerate(self._header[0]) if cell} or bool(used & self._valued)
+
+    def begin(self, header: list[Row], titles: list[Row]) -> Iterator[str]:
+        """Open a table with its header and the lines above it."""
+        yield from self.flush()
+        length = sum(map(_length, header))
+        self._header = header
+        self._named = length > TABLE_BLOCK_CHARS // 2 and len(header) == 1
+        self._repeated = header if length <= TABLE_BLOCK_CHARS // 2 else []
+        self._piece = [*titles, *header]
+        self._size = sum(map(_length, self._piece))
+        self._valued = set()
+
+    def add(self, row: Row) -> Iterator[str]:
+        """Add a row; yield the piece before it where that is full."""
+        self._valued |= {at for at, cell in enumerate(row) if cell and not _is_name(cell)}
+        if self._named:
+            row = _named(self._header[0], row)
+        if self._fresh and self._size + _length(row) > TABLE_BLOCK_CHARS:
+            yield _lines(self._piece)
+            self._piece = list(self._repeated)
+            self._size = sum(map(_length, self._piece))
+        self._piece.append(row)
+        self._size += _length(row)
+        self._fresh = True
+
+    def flush(self) -> Iterator[str]:
+        """Yield the open piece."""
+        if self._piece:
+            yield _lines(self._piece)
+        self._piece = []
+        self._size = 0
+        self._fresh = False
+
+
+def _is_name(cell: str) -> bool:
+    return not _VALUE.match(cell) or bool(_PERIOD.match(cell))
 
 
 def _clean(cells: Sequence[str]) -> Row:
@@ -63,25 +119,19 @@ def _length(row: Row) -> int:
     return sum(len(cell) + len(_SEPARATOR) for cell in row if cell)
 
 
-def _header(rows: list[Row]) -> tuple[int, int]:
-    """Return where the header begins and ends: the first row with several cells, if all of them are names."""
-    for at, row in enumerate(rows):
-        cells = [cell for cell in row if cell]
-        if len(cells) < 2:
-            continue
-        if all(len(cell) <= TABLE_HEAD_CELL and not _VALUE.match(cell) for cell in cells):
-            return at, at + 1
-        break
-    return 0, 0
-
-
 def _named(header: Row, row: Row) -> Row:
     names = (*header, *[""] * (len(row) - len(header)))
     return tuple(f"{name}: {cell}" if name and cell else cell for name, cell in zip(names, row, strict=False))
 
 
 def _lines(rows: list[Row]) -> str:
-    width = max(map(len, rows))
-    used = [at for at in range(width) if any(at < len(row) and row[at] for row in rows)]
-    lines = (_SEPARATOR.join(row[at] if at < len(row) else "" for at in used) for row in rows)
-    return "\n".join(line.rstrip(" |") for line in lines)
+    """Write the rows; a row of one cell, which may be a title, has no part in which columns are used."""
+    several = [row for row in rows if sum(map(bool, row)) > 1]
+    used = sorted({at for row in several for at, cell in enumerate(row) if cell})
+    lines: list[str] = []
+    for row in rows:
+        if sum(map(bool, row)) < 2:
+            lines.append("".join(row))
+        else:
+            lines.append(_SEPARATOR.join(row[at] if at < len(row) else "" for at in used).rstrip(" |"))
+    return "\n".join(lines)
