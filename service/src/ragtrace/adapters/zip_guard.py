@@ -88,7 +88,7 @@ class GuardedZip:
 
     def _raw(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
         packed = self._packed(member)
-        if member.compress_type == zipfile.ZIP_STORED:
+        if member.compress_type == zipfile.ZIP_STORED or not packed:
             yield bytes(packed)
         elif member.compress_type == zipfile.ZIP_DEFLATED:
             try:
@@ -142,7 +142,7 @@ def open_zip(data: bytes) -> GuardedZip:
 def inflate(packed: bytes | memoryview) -> Iterator[bytes]:
     """Yield the content of a raw deflate stream (RFC 1951) in pieces of at most 1 MiB; what follows its end is ignored.
 
-    Raises `zlib.error` when it is damaged. One that is cut off just ends: the caller compares sizes.
+    Raises `zlib.error` when it is damaged or cut off.
     """
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     for begin in range(0, len(packed), _STEP):
@@ -156,6 +156,7 @@ def inflate(packed: bytes | memoryview) -> Iterator[bytes]:
             waiting = engine.unconsumed_tail
             if not waiting and len(piece) < _STEP:
                 break
+    raise zlib.error("cut off")
 
 
 def encrypted() -> ParseProblem:
