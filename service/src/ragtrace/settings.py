@@ -202,6 +202,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "search.lexical_weight": (0.0, 1.0),
     "search.least_in_range": (0, 10_000),
     "reranker.pool": (1, 200),
+    "language.bits": (4, 32),
     "language.context_tokens": (256, 1_048_576),
     "language.threads": (0, 256),
     "language.parallel": (1, 64),

@@ -1,0 +1,1 @@
+"""Engines of language models, each behind the same port."""

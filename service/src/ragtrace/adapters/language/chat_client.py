@@ -1,0 +1,246 @@
+"""A client of the chat protocol over httpx: one event loop in a thread of its own, one connection for each answer.
+
+A blocking read cannot be taken back; a task of an event loop can. So cancelling closes the connection at once, also
+while the server still reads the prompt, and a server that notices stops working on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from ragtrace.adapters.language.chat_protocol import LINE_CHARS, Event, nonsense, read_event, refusal
+from ragtrace.adapters.language.waiting import Flow
+from ragtrace.errors import RagTraceError, UpstreamProblem
+from ragtrace.text import Text
+
+# A server in the same building answers a connection at once, or is down.
+CONNECT_S = 5.0
+# Waiting before the second try; doubled for each further one, and a little different for everybody.
+FIRST_PAUSE_S = 0.5
+_AGAIN = (429, 500, 502, 503, 504)
+# An error page is read this far.
+_ERROR_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a server is and how to treat it. `socket` is a path where it listens on one instead of a port."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    socket: str | None = None
+    timeout_s: float = 120.0
+    retries: int = 2
+
+
+class ChatClient:
+    """Sends requests to one server. Safe to call from several threads."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stream(
+        self, path: str, body: Mapping[str, Any], cancelled: Callable[[], bool]
+    ) -> Generator[Event, None, None]:
+        """Yield the events of one answer; closes the connection when cancelled or closed."""
+        flow: Flow[Event] = Flow()
+        loop = self._running()
+        task = asyncio.run_coroutine_threadsafe(self._guarded(self._answer(path, body, flow), flow), loop)
+        try:
+            yield from flow.read(cancelled)
+        finally:
+            task.cancel()
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON that a path answers with, tried as often as the endpoint says."""
+        flow: Flow[Any] = Flow()
+        loop = self._running()
+
+        async def once() -> None:
+            flow.put(await self._json(method, path, body))
+
+        asyncio.run_coroutine_threadsafe(self._guarded(once(), flow), loop)
+        return next(iter(flow.read(lambda: False)))
+
+    def close(self) -> None:
+        """Break off what is under way and end the thread."""
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_run, args=(self._loop,), name="chat-client", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], flow: Flow[Any]) -> None:
+        try:
+            await work
+            flow.end()
+        except asyncio.CancelledError:
+            flow.fail(_unreachable(self._endpoint.url, "closed"))
+            raise
+        except httpx.HTTPError as error:
+            flow.fail(_unreachable(self._endpoint.url, f"{type(error).__name__} {error}".strip()))
+        except Exception as error:  # noqa: BLE001 - the reader in the other thread raises it
+            flow.fail(error)
+
+    async def _answer(self, path: str, body: Mapping[str, Any], flow: Flow[Event]) -> None:
+        where = self._endpoint.url + path
+        finished = False
+        async for line in self._lines(path, body):
+            event = read_event(line, where)
+            if event is None:
+                continue
+            if event.done:
+                break
+            finished = finished or event.finish is not None
+            flow.put(event)
+        if not finished:
+            raise UpstreamProblem(
+                Text(
+                    "언어 모델 서버가 답을 중간에 끊었습니다.",
+                    "The language model server broke its answer off.",
+                ),
+                where=where,
+            )
+
+    async def _lines(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[str]:
+        """Yield the lines of the answer; tries again only before the first one."""
+        async with self._client() as client:
+            for attempt in range(self._endpoint.retries + 1):
+                last = attempt == self._endpoint.retries
+                try:
+                    async with client.stream("POST", self._endpoint.url + path, json=dict(body)) as response:
+                        if response.status_code == 200:
+                            async for line in _bounded_lines(response, self._endpoint.url + path):
+                                yield line
+                            return
+                        problem = await self._refused(response, path)
+                        pause = _asked_pause(response)
+                        if last or response.status_code not in _AGAIN:
+                            raise problem
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    if last:
+                        raise
+                    pause = None
+                await self._pause(attempt, pause)
+
+    async def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> object:
+        where = self._endpoint.url + path
+        async with self._client() as client:
+            for attempt in range(self._endpoint.retries + 1):
+                last = attempt == self._endpoint.retries
+                pause = None
+                try:
+                    response = await client.request(method, where, json=None if body is None else dict(body))
+                    if response.status_code == 200:
+                        try:
+                            return response.json()
+                        except ValueError as error:
+                            raise nonsense(where, response.text) from error
+                    pause = _asked_pause(response)
+                    if last or response.status_code not in _AGAIN:
+                        raise refusal(response.status_code, response.text, where)
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    if last:
+                        raise
+                await self._pause(attempt, pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _client(self) -> httpx.AsyncClient:
+        chosen = self._endpoint
+        limits = httpx.Limits(max_keepalive_connections=0)
+        # The environment's proxies are not asked: an address in the configuration is meant as it stands.
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=chosen.socket, limits=limits),
+            headers=dict(chosen.headers),
+            timeout=httpx.Timeout(chosen.timeout_s, connect=min(CONNECT_S, chosen.timeout_s)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def _refused(self, response: httpx.Response, path: str) -> RagTraceError:
+        text = b""
+        async for part in response.aiter_bytes():
+            text += part
+            if len(text) > _ERROR_BYTES:
+                break
+        return refusal(
+            response.status_code, text[:_ERROR_BYTES].decode("utf-8", "replace"), self._endpoint.url + path
+        )
+
+    async def _pause(self, attempt: int, asked: float | None) -> None:
+        """Wait before the next try: as long as the server asked for, within reason."""
+        own = FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2)
+        await asyncio.sleep(own if asked is None else min(asked, self._endpoint.timeout_s))
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        with suppress(RuntimeError):
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _bounded_lines(response: httpx.Response, where: str) -> AsyncIterator[str]:
+    """Yield lines; a line without an end would fill the memory."""
+    kind = response.headers.get("content-type", "")
+    if "text/event-stream" not in kind:
+        raise nonsense(where, f"content-type {kind!r}")
+    held = ""
+    async for text in response.aiter_text():
+        held += text
+        *lines, held = held.split("\n")
+        for line in lines:
+            yield line.rstrip("\r")
+        if len(held) > LINE_CHARS:
+            raise nonsense(where, held)
+    if held.strip():
+        yield held
+
+
+def _asked_pause(response: httpx.Response) -> float | None:
+    """Return the seconds of Retry-After; a date, which needs the same clock on both sides, is not followed."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _unreachable(url: str, reason: str) -> UpstreamProblem:
+    return UpstreamProblem(
+        Text("언어 모델 서버와 통신하지 못했습니다.", "The language model server could not be talked to."),
+        where=f"{url}: {reason}",
+        hint=Text(
+            "서버가 켜져 있는지, language.url과 language.timeout_s가 맞는지 확인하십시오.",
+            "Check that the server runs, and language.url and language.timeout_s.",
+        ),
+    )
