@@ -13,9 +13,9 @@ import sys
 from typing import Any
 
 import numpy
-import onnxruntime  # type: ignore[import-not-found]
-import torch  # type: ignore[import-not-found]
-from transformers import (  # type: ignore[import-not-found]
+import onnxruntime
+import torch
+from transformers import (
     AutoModelForSequenceClassification,
     XLMRobertaConfig,
     XLMRobertaModel,

@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch  # type: ignore[import-not-found]
-from safetensors.torch import load_file  # type: ignore[import-not-found]
+import torch
+from safetensors.torch import load_file
 
 from bundle.text import Text
 

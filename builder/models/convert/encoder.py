@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import torch  # type: ignore[import-not-found]
-from torch.nn import functional  # type: ignore[import-not-found]
-from transformers import XLMRobertaConfig, XLMRobertaModel  # type: ignore[import-not-found]
+import torch
+from torch.nn import functional
+from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from bundle.text import Text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx  # type: ignore[import-not-found]
-import torch  # type: ignore[import-not-found]
+import onnx
+import torch
 
 from . import quantise as int8
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import torch  # type: ignore[import-not-found]
+import torch
 
 from bundle.text import Text
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import tokenizers
-import torch  # type: ignore[import-not-found]
+import torch
 
 from bundle.text import Text
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy
-import onnx  # type: ignore[import-not-found]
+import onnx
 from onnx import helper, numpy_helper
-from onnx.external_data_helper import ExternalDataInfo  # type: ignore[import-not-found]
+from onnx.external_data_helper import ExternalDataInfo
 
 _LARGEST = 127
 # Rows of a table that are quantised together.

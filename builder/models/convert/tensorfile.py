@@ -11,8 +11,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch  # type: ignore[import-not-found]
-from safetensors import safe_open  # type: ignore[import-not-found]
+import torch
+from safetensors import safe_open
 
 from bundle.text import Text
 

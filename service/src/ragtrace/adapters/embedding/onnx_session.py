@@ -13,7 +13,7 @@ from ragtrace.errors import ModelProblem
 from ragtrace.text import Text
 
 if TYPE_CHECKING:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
 # From so many tokens in a row on, the attention of one batch takes gigabytes: they go back after the run.
 _LONG_ROW = 1024

@@ -30,8 +30,8 @@ _SHOWN = 5
 def libraries() -> tuple[Any, Any]:
     """Return torch and transformers. Raises `ModelProblem` where they are missing or too old."""
     try:
-        import torch  # type: ignore[import-not-found]
-        import transformers  # type: ignore[import-not-found]
+        import torch
+        import transformers
     except ImportError as error:
         raise ModelProblem(
             Text("torch가 설치되어 있지 않습니다.", "torch is not installed."),
@@ -124,7 +124,7 @@ def tensors(file: Path) -> dict[str, Any]:
     torch, _ = libraries()
     try:
         if file.suffix == ".safetensors":
-            from safetensors.torch import load_file  # type: ignore[import-not-found]
+            from safetensors.torch import load_file
 
             found = load_file(file)
         else:
