@@ -92,7 +92,7 @@ def test_a_score_is_the_logistic_of_the_logit_however_far_it_lies(tmp_path: Path
     model, engine = recording(tmp_path)
     model.load()
     for logit in (-2000.0, -1.5, 0.0, 1.5, 2000.0):
-        engine.logits = lambda ids, mask, logit=logit: np.full(len(ids), logit, np.float32)  # type: ignore[assignment,misc]
+        engine.logits = lambda ids, mask, logit=logit: np.full(len(ids), logit, np.float32)  # type: ignore[method-assign,misc]
         expected = 1 / (1 + math.exp(-logit)) if abs(logit) < 700 else float(logit > 0)
         assert model.scores("가", ["나"]) == [pytest.approx(expected)]
 

@@ -20,7 +20,7 @@ from ragtrace.application.ports import (
     VectorIndex,
 )
 from ragtrace.domain.answers import Passage, Question
-from ragtrace.domain.fusion import Fused, Leg, Ranking, fuse
+from ragtrace.domain.fusion import Fused, Leg, Ranking, effective, fuse
 from ragtrace.domain.retrieval import Candidate, Fate, Found, SearchRules, Trace
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.domain.widening import Widened, widen
@@ -71,8 +71,7 @@ class Retrieve:
         wanted = wished if self.reranker is None else max(wished, self.rules.rerank_pool)
         legs, notices = self._vector_legs()
         rankings = self._rankings(text, terms, legs, inside, max(wanted, self.rules.pool), watch)
-        weights = {leg: self.rules.weights[leg] for leg in rankings}
-        fused = fuse(self.rules.method, rankings, weights)
+        fused = fuse(self.rules.method, rankings, self.rules.weights)
         with watch.part("passages"):
             passages, fates = self._passages(fused, inside, wanted)
         scores: dict[str, float] = {}
@@ -84,7 +83,7 @@ class Retrieve:
             terms=tuple(terms),
             method=self.rules.method,
             found={leg: len(ranking) for leg, ranking in rankings.items()},
-            weights=weights,
+            weights=effective(self.rules.method, rankings, self.rules.weights),
             candidates=_candidates(fused, fates, scores, passages),
             milliseconds=watch.milliseconds,
         )

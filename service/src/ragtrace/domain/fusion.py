@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,16 +53,17 @@ def fuse(method: Method, rankings: Mapping[Leg, Ranking], weights: Mapping[Leg, 
 
     Reciprocal ranks: the sum over the legs of 1 / (60 + rank), whatever their weights are.
     """
-    if not rankings:
-        return []
+    normalise = _reciprocal if method == "rrf" else _stretched
+    return _sum(rankings, effective(method, rankings, weights), normalise)
+
+
+def effective(method: Method, legs: Iterable[Leg], weights: Mapping[Leg, float]) -> dict[Leg, float]:
+    """Return the weight that each leg that took part really has."""
+    taking = list(legs)
     if method == "rrf":
-        shares = dict.fromkeys(rankings, 1.0)
-        normalise = _reciprocal
-    else:
-        total = sum(weights[leg] for leg in rankings)
-        shares = {leg: weights[leg] / total for leg in rankings}
-        normalise = _stretched
-    return _sum(rankings, shares, normalise)
+        return dict.fromkeys(taking, 1.0)
+    total = sum(weights[leg] for leg in taking)
+    return {leg: weights[leg] / total for leg in taking}
 
 
 def _sum(

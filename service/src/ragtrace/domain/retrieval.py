@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trace:
-    """How a search went: the terms, what each leg found and weighed, every candidate, milliseconds by part."""
+    """How a search went: the terms, what each leg found and its share of the weight, every candidate, milliseconds by part."""
 
     terms: tuple[str, ...] = ()
     method: Method = "weighted"

@@ -16,6 +16,7 @@ _COMMANDS = {
     "serve": Text("HTTP 서비스를 실행합니다.", "run the HTTP service"),
     "ingest": Text("폴더의 문서를 받아들입니다.", "take the documents of a folder in"),
     "ask": Text("질문에 출처와 함께 답합니다.", "answer a question, with sources"),
+    "search": Text("질문에 맞는 문서 조각을 찾습니다.", "find the passages for a question"),
     "documents": Text("문서를 봅니다.", "look at the documents"),
     "index": Text("검색 색인을 검사하거나 다시 만듭니다.", "verify the search index, or make it anew"),
     "status": Text("상태를 봅니다.", "show the state of data and service"),
@@ -60,7 +61,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
     from ragtrace.bootstrap import Container, preload
-    from ragtrace.entrypoints.cli import commands, index
+    from ragtrace.entrypoints.cli import commands, index, search
     from ragtrace.privileges import drop_to_owner
 
     # Documents are the company's: what is made here is for the service's user and group only.
@@ -70,7 +71,8 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
             preload(settings)
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
-    command = getattr(index if arguments.run.startswith("index_") else commands, arguments.run)
+    place_of = {"search": search, "index_verify": index, "index_rebuild": index}
+    command = getattr(place_of.get(arguments.run, commands), arguments.run)
     return int(command(Container(settings), arguments, console))
 
 
@@ -119,6 +121,7 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     made["migrate"].set_defaults(run="migrate")
     _ingest_arguments(made["ingest"], text)
     _ask_arguments(made["ask"], text)
+    _search_arguments(made["search"], text)
     listing = (
         made["documents"]
         .add_subparsers(required=True, metavar="ACTION")
@@ -168,6 +171,36 @@ def _ask_arguments(ask: argparse.ArgumentParser, text: object) -> None:
         ),
     )
     ask.set_defaults(run="ask")
+
+
+def _search_arguments(parser: argparse.ArgumentParser, text: object) -> None:
+    assert callable(text)
+    parser.add_argument("question", metavar="QUESTION", help=text("질문", "the question"))
+    parser.add_argument("--top", type=int, metavar="N", help=text("조각 수", "number of passages"))
+    parser.add_argument(
+        "--since",
+        metavar="DAY",
+        help=text(
+            "이 날(YYYY-MM-DD)부터. 조각이 적으면 앞뒤로 넓힘",
+            "from this day (YYYY-MM-DD) on; a range that holds too little is widened",
+        ),
+    )
+    parser.add_argument("--until", metavar="DAY", help=text("이 날까지", "up to this day"))
+    parser.add_argument(
+        "--group",
+        action="append",
+        metavar="G",
+        help=text(
+            "이 그룹과 모두에게 열린 문서만(여러 번 가능, 기본: 모든 그룹)",
+            "only documents of this group and those open to everybody (repeatable; default: all groups)",
+        ),
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help=text("모든 점수와 시간, 탈락한 후보까지", "every score, the time, and the candidates left out"),
+    )
+    parser.set_defaults(run="search")
 
 
 def _index_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
