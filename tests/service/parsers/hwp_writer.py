@@ -70,7 +70,7 @@ def listed(*paragraphs: Sequence[Piece], level: int, head: bytes = b"") -> bytes
 
 
 def table(
-    rows: Sequence[Sequence[object]],
+    rows: Sequence[Sequence[Piece | Sequence[Piece] | None]],
     *,
     spans: Mapping[tuple[int, int], int] | None = None,
     caption: str = "",
@@ -88,11 +88,11 @@ def table(
                 if cell is None:
                     continue
                 covered = (spans or {}).get((row, column), 1)
-                pieces = [cell] if isinstance(cell, (str, Control)) else cell
+                pieces: Sequence[Piece] = [cell] if isinstance(cell, (str, bytes, Control)) else cell
                 mark = 1 << 18 if row < titles else 0
                 address = struct.pack("<HHHH18x", column, row, 1, covered)
                 found += record(LIST_HEADER, level, struct.pack("<II", 1, mark) + address)
-                found += paragraph(*pieces, level=level)  # type: ignore[misc]
+                found += paragraph(*pieces, level=level)
         return found
 
     return Control(11, "tbl ", records, bytes(42))

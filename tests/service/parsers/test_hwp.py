@@ -10,10 +10,11 @@ from datetime import datetime, timezone
 
 import pytest
 
-from ragtrace.adapters import hangul, hwp, hwp_records
+from ragtrace.adapters import hwp, hwp_records
 from ragtrace.adapters.hwp import HwpParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
+from ragtrace.limits import HANGUL_DEPTH
 from tests.service.parsers.hwp_writer import (
     CERTIFICATE,
     CERTIFICATE_DRM,
@@ -94,7 +95,7 @@ def test_characters_outside_the_basic_plane_are_kept_and_private_glyphs_are_not(
 
 
 def test_a_table_becomes_rows_and_a_merged_cell_stands_in_each_of_its_rows() -> None:
-    rows = [["구분", "이름", "일수"], ["연차", "정규", "15"], [None, "계약", "11"]]
+    rows: list[list[str | None]] = [["구분", "이름", "일수"], ["연차", "정규", "15"], [None, "계약", "11"]]
     assert (
         says("표 앞", table(rows, spans={(1, 0): 2}), "표 뒤")
         == "표 앞\n구분 | 이름 | 일수\n연차 | 정규 | 15\n연차 | 계약 | 11\n표 뒤"
@@ -185,7 +186,12 @@ def test_outline_levels_used_for_lists_lose_nothing() -> None:
 def test_title_and_day_come_from_the_summary_in_korean_time() -> None:
     # Saved at half past midnight in Korea, which is the day before in Universal Time.
     saved = datetime(2024, 2, 28, 15, 30, tzinfo=timezone.utc)
-    summary = {2: "휴가 규정 개정안", 4: "홍길동", 12: datetime(2019, 1, 1, tzinfo=timezone.utc), 13: saved}
+    summary: dict[int, str | datetime] = {
+        2: "휴가 규정 개정안",
+        4: "홍길동",
+        12: datetime(2019, 1, 1, tzinfo=timezone.utc),
+        13: saved,
+    }
     parsed = parse(document(paragraph("글"), summary=summary))
     assert (parsed.title, parsed.date) == ("휴가 규정 개정안", "2024-02-29")
 
@@ -282,7 +288,7 @@ def test_tables_in_tables_without_end_are_refused_without_a_recursion_error() ->
     nested: Control = table([["안", "쪽"]])
     for _ in range(60):
         nested = table([["안", nested]])
-    with pytest.raises(ParseProblem, match=str(hangul.HANGUL_DEPTH)):
+    with pytest.raises(ParseProblem, match=str(HANGUL_DEPTH)):
         says(nested)
 
 
