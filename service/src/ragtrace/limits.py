@@ -17,6 +17,11 @@ DOCUMENT_CHARS = 50_000_000
 TABLE_BLOCK_CHARS = 500
 # Cells of one spreadsheet or CSV file, empty ones between others included; openpyxl takes about a minute for as many values.
 TABLE_CELLS = 10_000_000
+# Pages and bookmarks of one PDF; the longest handbooks have a tenth. A page counts as unreadable when the fonts of more than
+# this share of its characters do not say what they are.
+PDF_PAGES = 20_000
+PDF_BOOKMARKS = 20_000
+PDF_UNKNOWN_SHARE = 0.5
 # Rows of a sheet: what Excel itself allows.
 SHEET_ROWS = 1 << 20
 # Lines of one cell above a table that may be its title, and the longest cell that may be part of one.
@@ -26,6 +31,8 @@ TABLE_HEAD_CELL = 60
 TABLE_MERGED_CHARS = 40
 # Share of control characters from which on a "text" file is taken for binary.
 CONTROL_SHARE = 0.01
+# Share of Korean and ASCII characters from which on bytes with zeros in them are taken for UTF-16.
+WIDE_SHARE = 0.95
 # Chunks one search looks at before the best `search.top_n` are kept.
 SEARCH_POOL = 50
 # Search terms of one question; the rest of an over-long question adds noise, not recall.

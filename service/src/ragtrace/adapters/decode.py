@@ -6,15 +6,21 @@ import codecs
 import re
 
 from ragtrace.errors import ParseProblem
-from ragtrace.limits import CONTROL_SHARE
+from ragtrace.limits import CONTROL_SHARE, WIDE_SHARE
 from ragtrace.text import Text
 
 _BOMS = (
+    # The mark of UTF-32 begins with that of UTF-16.
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+# Without ideographs: any two ASCII characters side by side would be one.
+_READABLE = re.compile("[\t\n\r -~\u3131-\u318e\uac00-\ud7a3\u3000-\u303f\u2010-\u2027·]")
+_WIDE_HEAD = 4096
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
 _KOREAN = {
     "euc-kr",
@@ -74,13 +80,18 @@ def _decode(data: bytes, encoding: str) -> str:
 
 
 def _wide_encoding(data: bytes) -> str:
-    """Tell UTF-16 without a byte order mark by the zero bytes of its ASCII characters."""
-    head = data[:4096]
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    if len(data) % 2 == 0 and odd > 4 * even and odd >= 2:
-        return "utf-16-le"
-    if len(data) % 2 == 0 and even > 4 * odd and even >= 2:
-        return "utf-16-be"
+    """Tell UTF-16 without a byte order mark by what it would say: Korean and ASCII, or next to nothing but ASCII."""
+    head = data[: _WIDE_HEAD - _WIDE_HEAD % 2]
+    if len(data) % 2 == 0:
+        for encoding in ("utf-16-le", "utf-16-be"):
+            text = head.decode(encoding, "replace")
+            if len(_READABLE.findall(text)) >= WIDE_SHARE * len(text):
+                return encoding
+        even, odd = head[0::2].count(0), head[1::2].count(0)
+        if odd > 4 * even and odd >= 2:
+            return "utf-16-le"
+        if even > 4 * odd and even >= 2:
+            return "utf-16-be"
     raise _binary()
 
 
