@@ -93,7 +93,9 @@ class Analyst:
         """Return what of the model's analysis holds against the question itself."""
         terms = set(self.analyzer.question_terms(plainly(text, self._today())))
         kept = terms & set(self.analyzer.question_terms(told.question))
-        faithful = len(kept) >= _KEPT_SHARE * len(terms)
+        # A follow-up says little of its own, and its pointing words go.
+        least = min(1, len(terms)) if history and leans(text) else _KEPT_SHARE * len(terms)
+        faithful = len(kept) >= least
         period = ruled.period or (told.period if names_time(joined(text, history)) else None)
         return replace(
             told,

@@ -61,7 +61,7 @@ class CitationReader:
                 not known
                 and not match["space"]
                 and before.isascii()
-                and (before.isalnum() or before in "_)]")
+                and (before.isalnum() or before in "_)")
             ):
                 # An index into something: `list[0]`.
                 return match[0]

@@ -44,7 +44,15 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
             generation=generation,
             language=settings.language,
         )
-        app = create_app(lambda: container.ask, readiness, container.clock, settings, generation, status)
+        app = create_app(
+            lambda: container.ask,
+            readiness,
+            container.clock,
+            settings,
+            generation,
+            status,
+            lambda: container.embedding,
+        )
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -108,6 +116,13 @@ def _readiness(container: Container) -> Readiness:
         found.load()
         return found.fingerprint
 
+    def reranker() -> str:
+        found = container.reranker
+        if found is None:
+            return "none"
+        found.load()
+        return found.fingerprint
+
     def in_step() -> str:
         def progress(done: int, total: int) -> None:
             readiness.note("index", f"documents {done}/{total}")
@@ -129,6 +144,8 @@ def _readiness(container: Container) -> Readiness:
     if container.settings.embedding.model:
         # Last, for it takes longest: what is wrong with the rest is seen first.
         parts["embedding"] = embedding
+    if container.settings.reranker.model:
+        parts["reranker"] = reranker
     readiness = Readiness(parts, selfcheck)
     return readiness
 

@@ -1,0 +1,1 @@
+"""Tests of asking: understanding a question, prompting, citations, conversations, over HTTP."""
