@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import time
 import tracemalloc
 from datetime import datetime, timezone
 
@@ -103,10 +104,14 @@ def test_a_table_becomes_rows_and_a_merged_cell_stands_in_each_of_its_rows() -> 
 
 
 def test_the_title_rows_of_a_long_table_are_repeated_in_every_piece() -> None:
-    rows = [["번호", "내용"], *([str(number), "내용이 조금 긴 칸입니다 " * 3] for number in range(40))]
-    parsed = parse(document(paragraph(table(rows, titles=1))))
+    rows = [
+        ["번호", "내용"],
+        ["하나", "둘"],
+        *([str(number), "조금 긴 칸입니다 " * 3] for number in range(40)),
+    ]
+    parsed = parse(document(paragraph(table(rows, titles=2))))
     assert len(parsed.sections) > 3
-    assert all(section.text.startswith("번호 | 내용\n") for section in parsed.sections)
+    assert all(section.text.startswith("번호 | 내용\n하나 | 둘\n") for section in parsed.sections)
 
 
 def test_a_caption_stands_before_its_table() -> None:
@@ -304,6 +309,27 @@ def test_a_table_with_hostile_addresses_costs_no_more_than_its_cells() -> None:
     found = says(Control(11, "tbl ", records))
     assert all(f"칸{at}" in found for at in (0, 1500, 2999))
     assert len(found) < 100_000
+
+
+def test_cells_that_claim_one_place_all_keep_their_text() -> None:
+    def records(level: int) -> bytes:
+        places = [(0, 0), (1, 0), (1, 0), (0, 1)]
+        cells = (
+            record(72, level, struct.pack("<II4H18x", 1, 0, column, row, 1, 1))
+            + paragraph(f"칸{at}", level=level)
+            for at, (column, row) in enumerate(places)
+        )
+        return record(77, level, bytes(22)) + b"".join(cells)
+
+    assert says(Control(11, "tbl ", records)) == "칸0 | 칸1 | 칸2\n칸3"
+
+
+def test_marks_and_controls_that_do_not_match_take_no_long_time() -> None:
+    marks = b"".join(Control(11, "gso ", lambda level: b"").mark() for _ in range(20_000))
+    strays = b"".join(Control(11, "tbl ", lambda level: b"").header(1) for _ in range(20_000))
+    begun = time.process_time()
+    assert text_of(paragraph("앞", marks, "뒤") + strays) == "앞뒤"
+    assert time.process_time() - begun < 5
 
 
 def test_a_ring_of_sectors_does_not_fill_the_memory() -> None:

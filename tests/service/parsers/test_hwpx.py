@@ -81,10 +81,33 @@ def test_a_table_becomes_rows_and_a_merged_cell_stands_in_each_of_its_rows() -> 
 
 
 def test_the_title_rows_of_a_long_table_are_repeated_in_every_piece() -> None:
-    rows = [["번호", "내용"], *([str(number), "내용이 조금 긴 칸입니다 " * 3] for number in range(40))]
-    parsed = parse(parts(section(p(tbl(rows, titles=1)))))
+    rows = [
+        ["번호", "내용"],
+        ["하나", "둘"],
+        *([str(number), "조금 긴 칸입니다 " * 3] for number in range(40)),
+    ]
+    parsed = parse(parts(section(p(tbl(rows, titles=2)))))
     assert len(parsed.sections) > 3
-    assert all(one.text.startswith("번호 | 내용\n") for one in parsed.sections)
+    assert all(one.text.startswith("번호 | 내용\n하나 | 둘\n") for one in parsed.sections)
+
+
+def test_a_chart_is_read_as_a_table_whatever_older_programs_show_instead() -> None:
+    def points(*values: str) -> str:
+        return "".join(f'<c:pt idx="{at}"><c:v>{value}</c:v></c:pt>' for at, value in enumerate(values))
+
+    chart = (
+        '<c:chartSpace xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"><c:ser>'
+        f"<c:tx><c:strRef><c:strCache>{points('매출')}</c:strCache></c:strRef></c:tx>"
+        f"<c:cat><c:strRef><c:strCache>{points('1월', '2월')}</c:strCache></c:strRef></c:cat>"
+        f"<c:val><c:numRef><c:numCache>{points('10', '20')}</c:numCache></c:numRef></c:val></c:ser></c:chartSpace>"
+    )
+    instead = f"<hp:rect><hp:drawText>{listed(p('옛 그림'))}</hp:drawText></hp:rect>"
+    place = (
+        '<hp:switch><hp:case><hp:chart chartIDRef="Chart/chart1.xml"/></hp:case>'
+        f"<hp:default>{instead}</hp:default></hp:switch>"
+    )
+    (found,) = parse(parts(section(p(run(t("글"), place)))) | {"Chart/chart1.xml": chart}).sections
+    assert [line.strip(" |") for line in found.text.split("\n")] == ["글", "매출", "1월 | 10", "2월 | 20"]
 
 
 def test_a_table_inside_a_cell_is_read_after_the_row_it_stands_in() -> None:

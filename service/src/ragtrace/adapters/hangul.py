@@ -61,6 +61,17 @@ def deeper(depth: int) -> int:
     return depth + 1
 
 
+def grid_of(rows: Sequence[Sequence[str]]) -> Grid:
+    """Return rows of texts as a table."""
+    return Grid(
+        tuple(
+            Cell(row, column, 1, (Line(text),))
+            for row, cells in enumerate(rows)
+            for column, text in enumerate(cells)
+        )
+    )
+
+
 def fill(outline: Outline, blocks: Sequence[Block]) -> None:
     """Add the blocks to `outline`.
 
@@ -122,20 +133,22 @@ def _fill_grid(outline: Outline, grid: Grid) -> None:
 
 
 def _rows(cells: Sequence[Cell]) -> Iterator[tuple[int, list[Cell]]]:
-    """Yield the rows with a cell for every column; a short cell merged over several rows stands in each of them."""
+    """Yield the rows with a cell for every column; a short cell merged over several rows stands in each of them.
+
+    Where addresses are no grid - two cells at one, or few cells far apart - each row has just its own cells.
+    """
     columns = sorted({cell.column for cell in cells})
-    own: dict[int, dict[int, Cell]] = {}
+    own: dict[int, list[Cell]] = {}
     for cell in cells:
-        own.setdefault(cell.row, {})[cell.column] = cell
-    wide = len(columns) * len(own) <= TABLE_GRID_CELLS
+        own.setdefault(cell.row, []).append(cell)
+    distinct = len({(cell.row, cell.column) for cell in cells}) == len(cells)
+    if not distinct or len(columns) * len(own) > TABLE_GRID_CELLS:
+        yield from sorted(own.items())
+        return
     covering: dict[int, Cell] = {}
     for row, starting in sorted(own.items()):
-        if not wide:
-            yield row, [starting[column] for column in sorted(starting)]
-            continue
-        covering = {
-            column: cell for column, cell in covering.items() if cell.row + cell.rows > row
-        } | starting
+        covering = {column: cell for column, cell in covering.items() if cell.row + cell.rows > row}
+        covering |= {cell.column: cell for cell in starting}
         yield row, [covering.get(column, Cell(row, column, 1, ())) for column in columns]
         covering = {column: cell for column, cell in covering.items() if cell.rows > 1 and _is_label(cell)}
 

@@ -7,6 +7,7 @@ tables 65 and 74-80 tables, table 127 controls.)
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,7 +20,6 @@ from ragtrace.adapters.hwp_records import (
     PARA_TEXT,
     SHAPE_COMPONENT,
     TABLE,
-    Control,
     Record,
     paragraph_pieces,
     text_at,
@@ -70,18 +70,18 @@ class _Reader:
 
     def _pieces(self, record: Record) -> Iterator[str | Record]:
         """Yield the text, and in their places the control records; one whose place is not found comes last."""
-        controls = [child for child in record.children if child.tag == CTRL_HEADER]
+        waiting: dict[str, deque[Record]] = {}
+        for child in record.children:
+            if child.tag == CTRL_HEADER:
+                waiting.setdefault(child.control, deque()).append(child)
         for text in record.children:
-            if text.tag != PARA_TEXT:
-                continue
-            for piece in paragraph_pieces(text.data):
-                if isinstance(piece, Control):
-                    at = next((at for at, one in enumerate(controls) if one.control == piece.id), None)
-                    if at is not None:
-                        yield controls.pop(at)
-                else:
+            for piece in paragraph_pieces(text.data) if text.tag == PARA_TEXT else ():
+                if isinstance(piece, str):
                     yield piece
-        yield from controls
+                elif waiting.get(piece.id):
+                    yield waiting[piece.id].popleft()
+        left = {id(one) for ones in waiting.values() for one in ones}
+        yield from (child for child in record.children if id(child) in left)
 
     def _control(self, record: Record, depth: int) -> tuple[str, list[Block]]:
         """Return what a control adds to the line, and the blocks it holds."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from lxml import etree
 
+from ragtrace.adapters.chart_text import chart_rows
 from ragtrace.adapters.facts import choose_date, choose_title, day_of
 from ragtrace.adapters.hangul import fill
 from ragtrace.adapters.hwpx_body import local_name, read_section
@@ -40,6 +41,11 @@ class HwpxParser:
         levels = _outline_levels(archive)
         outline = Outline()
         left = HWP_TEXT_BYTES
+
+        def chart(name: str) -> list[list[str]]:
+            # Charts are the same part as in OOXML.
+            return chart_rows(parse_xml(archive.read(name), name)) if name in archive else []
+
         for name in _sections(archive, package):
             left -= archive.size(name)
             if left < 0:
@@ -49,7 +55,7 @@ class HwpxParser:
                         f"Its text is larger than {HWP_TEXT_BYTES >> 20} MiB.",
                     )
                 )
-            fill(outline, read_section(parse_xml(archive.read(name), name), levels))
+            fill(outline, read_section(parse_xml(archive.read(name), name), levels, chart))
         found = outline.sections()
         title, day = _metadata(package)
         return ParsedDocument(

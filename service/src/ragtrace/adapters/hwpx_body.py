@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from lxml import etree
 
-from ragtrace.adapters.hangul import Block, Cell, Grid, Line, clean, deeper, plain
+from ragtrace.adapters.hangul import Block, Cell, Grid, Line, clean, deeper, grid_of, plain
 
 # Elements inside a piece of text that stand for a character (§10.9); other ones only mark a place.
 _SIGNS: Final = {"lineBreak": "\n", "tab": "\t", "nbSpace": " ", "fwSpace": " ", "hyphen": "-"}
@@ -38,14 +38,20 @@ def local_name(element: etree._Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def read_section(root: etree._Element, levels: Mapping[str, int]) -> list[Block]:
-    """Return a section's blocks; `levels` gives the outline level of paragraph properties by id."""
-    return _Reader(levels).paragraphs(root, 0)
+def read_section(
+    root: etree._Element, levels: Mapping[str, int], chart: Callable[[str], Sequence[Sequence[str]]]
+) -> list[Block]:
+    """Return a section's blocks.
+
+    `levels` gives the outline level of paragraph properties by id, `chart` the rows of a chart by the name of its part.
+    """
+    return _Reader(levels, chart).paragraphs(root, 0)
 
 
 class _Reader:
-    def __init__(self, levels: Mapping[str, int]) -> None:
+    def __init__(self, levels: Mapping[str, int], chart: Callable[[str], Sequence[Sequence[str]]]) -> None:
         self._levels = levels
+        self._chart = chart
         # Tracked deletions run from one mark to another, also over runs and paragraphs.
         self._deleted = 0
 
@@ -58,7 +64,7 @@ class _Reader:
         line: list[str] = []
         after: list[Block] = []
         for run in paragraph:
-            for element in run if local_name(run) == "run" else ():
+            for element in _members(run) if local_name(run) == "run" else ():
                 if local_name(element) == "tbl":
                     yield from _line(line, level)
                     yield from self._table(element, deeper(depth))
@@ -123,7 +129,10 @@ class _Reader:
     def _shape(self, element: etree._Element, depth: int) -> list[Block]:
         """Return the text inside a shape, its caption, and the shapes grouped in it."""
         blocks: list[Block] = []
-        for one in element:
+        if local_name(element) == "chart":
+            rows = self._chart(element.get("chartIDRef", ""))
+            blocks += [grid_of(rows)] if rows else []
+        for one in _members(element):
             kind = local_name(one)
             if kind in ("drawText", "caption"):
                 blocks += self._listed(one, depth)
@@ -154,6 +163,16 @@ class _Reader:
             count += 1
         repeated = element.get("repeatHeader") == "1" and count < len(headers)
         yield Grid(tuple(cells), count if repeated else 0)
+
+
+def _members(element: etree._Element) -> Iterator[etree._Element]:
+    """Yield the children; of a switch (a newer element beside what older programs show instead) the newer one."""
+    for child in element:
+        if local_name(child) == "switch":
+            branches = {local_name(one): one for one in reversed(child)}
+            yield from branches.get("case", branches.get("default", ()))
+        else:
+            yield child
 
 
 def _number(element: etree._Element | None, name: str, otherwise: int) -> int:
