@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from ragtrace.application.ports import (
     Embedding,
-    EmbeddingCache,
     EmbeddingModel,
     IndexMark,
     Output,
@@ -57,11 +56,10 @@ def follows(state: RecordsState, mark: IndexMark | None, fingerprint: str) -> bo
 
 @dataclass
 class Follower:
-    """Brings a vector index in step. One at a time for an index: its owner."""
+    """Brings a vector index in step. One at a time for an index: its owner. `model` may remember what it made before."""
 
     records: Records
     model: EmbeddingModel
-    cache: EmbeddingCache | None = None
     batch: int = VECTOR_BATCH
 
     def in_step(self, index: VectorIndex) -> bool:
@@ -178,22 +176,10 @@ class Follower:
     def _embedded(
         self, pending: Sequence[tuple[VectorEntry, str]], legs: frozenset[Output]
     ) -> list[VectorEntry]:
-        texts = [text for _, text in pending]
-        found: list[Embedding | None] = [None] * len(texts)
-        if self.cache is not None:
-            found = list(self.cache.get(self.model.fingerprint, texts, legs))
-        wanted = [number for number, one in enumerate(found) if one is None]
-        made = self._embed([texts[number] for number in wanted], legs)
-        if self.cache is not None and made:
-            pairs = zip(wanted, made, strict=True)
-            kept = [(texts[number], one) for number, one in pairs if one is not _NO_EMBEDDING]
-            self.cache.put(self.model.fingerprint, [text for text, _ in kept], [one for _, one in kept])
-        for number, one in zip(wanted, made, strict=True):
-            found[number] = one
+        found = self._embed([text for _, text in pending], legs)
         return [
             VectorEntry(each.document_id, each.chunk_id, one, each.date, each.group)
             for (each, _), one in zip(pending, found, strict=True)
-            if one is not None
         ]
 
     def _embed(self, texts: Sequence[str], legs: frozenset[Output]) -> list[Embedding]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ragtrace.application.ports import OUTPUTS, Embedding, Hit, IndexMark, Output, VectorEntry
+from ragtrace.application.ports import OUTPUTS, Embedding, Hit, IndexMark, Output, VectorEntry, VectorIndex
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import ModelProblem, NotReady, NotSupported
 from ragtrace.text import Text
@@ -69,6 +69,21 @@ class MemoryVectors:
             if leg != "sparse" or score > 0
         ]
         return sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+    @property
+    def owned(self) -> bool:
+        """Say that there is nobody else."""
+        return True
+
+    def acquire(self) -> None:
+        """Take nothing."""
+
+    def maintain(self, follow: Callable[[VectorIndex], object]) -> None:
+        """Make nothing beside it."""
+
+    def discard(self) -> None:
+        """Begin empty."""
+        self.clear()
 
     def close(self) -> None:
         """Give nothing back."""

@@ -72,6 +72,10 @@ def shard_config(plan: VectorPlan, *, m: int = 0, indexing_kb: int | None = None
     )
 
 
+class Closed(Exception):
+    """The generation was given back between the choice of it and its use."""
+
+
 class EdgeVectors:
     """A folder with a shard, owned by one process at a time."""
 
@@ -108,7 +112,7 @@ class EdgeVectors:
         """Remove and add, flush, then set the mark; cut short anywhere, the mark stays as it was."""
         gone = list(removed)
         points = [self._point(entry) for entry in added]
-        with self._using(), files.held(self.folder):
+        with files.held(self.folder), self._using():
             for start in range(0, len(gone), _DOCUMENTS):
                 of_documents = _filter(DOCUMENT, edge.MatchAny(gone[start : start + _DOCUMENTS]))
                 self.dead += self._shard.count(edge.CountRequest(filter=of_documents, exact=True))
@@ -121,7 +125,7 @@ class EdgeVectors:
 
     def clear(self) -> None:
         """Make the index empty and unmarked."""
-        with self._using(), files.held(self.folder):
+        with files.held(self.folder), self._using():
             self._mark, self.dead = None, 0
             (self.folder / files.MARK).unlink(missing_ok=True)
             files.sync_folder(self.folder)
@@ -187,19 +191,18 @@ class EdgeVectors:
             if self._owner < 0:
                 return
             try:
-                with files.held(self.folder):
+                with translated(self.folder):
                     self._shard.close()
             finally:
                 os.close(self._owner)
                 self._owner = -1
 
-    def copy_to(self, target: Path) -> IndexMark | None:
-        """Copy shard and mark while nothing changes; return the mark of the copy."""
-        with self._using(), files.held(self.folder):
+    def copy_to(self, target: Path) -> None:
+        """Copy shard and mark while nothing changes; searches go on meanwhile."""
+        with files.held(self.folder):
             files.copy_tree(self.folder / files.SHARD, target / files.SHARD)
             if self._mark is not None:
                 files.write_json(target / files.MARK, {"mark": self._mark.__dict__, "dead": 0})
-            return self._mark
 
     def _open(self) -> edge.EdgeShard:
         path = self.folder / files.SHARD
@@ -253,7 +256,7 @@ class EdgeVectors:
     def _using(self) -> Iterator[None]:
         with self._lock, translated(self.folder):
             if self._owner < 0:
-                raise files.unusable(self.folder, ValueError("closed"))
+                raise Closed
             yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,4 +80,28 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Flush, and give the folder or the connection back."""
+        ...
+
+
+class OwnedVectors(VectorIndex, Protocol):
+    """A vector index that one process at a time changes, and that may have to be made anew beside itself."""
+
+    @property
+    def owned(self) -> bool:
+        """Say whether this process may change it."""
+        ...
+
+    def acquire(self) -> None:
+        """Become its owner until `close`. Raises `BusyProblem` where another process is."""
+        ...
+
+    def maintain(self, follow: Callable[[VectorIndex], object]) -> None:
+        """Do the next step of what is made beside it, if anything; called again and again while it is in step.
+
+        `follow` brings an index in step with the records. Raises `StorageProblem`; the index is searched as before then.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Give up everything that is kept, for any model, and begin empty. Raises `BusyProblem`."""
         ...
