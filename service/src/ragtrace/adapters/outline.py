@@ -21,6 +21,8 @@ class Outline:
         self._sections: list[Section] = []
         self._page = 0
         self._chars = 0
+        # Whether the last heading has had neither text nor a heading below it so far.
+        self._bare = False
 
     def heading(self, level: int, text: str) -> None:
         """Open a section; it lies inside the nearest heading of a smaller level."""
@@ -28,6 +30,9 @@ class Outline:
         if not name:
             return
         self._close()
+        if self._bare and level <= self._path[-1][0]:
+            self._state_heading()
+        self._bare = True
         self.first_heading = self.first_heading or name
         self._path = [entry for entry in self._path if entry[0] < level][: SECTION_DEPTH - 1]
         self._path.append((level, name))
@@ -48,9 +53,11 @@ class Outline:
     def turn_page(self, page: int, *, fresh: bool = False) -> None:
         """Let what follows lie on `page` (from 1); the headings stay open unless the page begins `fresh`."""
         self._close()
-        self._page = page
+        if self._bare and fresh:
+            self._state_heading()
         if fresh:
-            self._path = []
+            self._path, self._bare = [], False
+        self._page = page
 
     def table(self, rows: Iterable[Sequence[str]], header_rows: int = 0) -> None:
         """Add a table; one too long for a chunk becomes sections of its own, each beginning with the header.
@@ -79,12 +86,21 @@ class Outline:
         self._lines.pop()
 
     def sections(self) -> tuple[Section, ...]:
-        """Return all sections that hold text, or, for headings only, the headings as text."""
+        """Return all sections that hold text; a heading with nothing below it is its own text."""
         self._close()
+        if self._bare:
+            self._state_heading()
         return tuple(self._sections)
 
     def _close(self) -> None:
         text = tidy("\n".join(self._lines))
         self._lines = []
         if text:
-            self._sections.append(Section(tuple(name for _, name in self._path), text, self._page))
+            self._append(text)
+
+    def _state_heading(self) -> None:
+        self._append(self._path[-1][1])
+
+    def _append(self, text: str) -> None:
+        self._bare = False
+        self._sections.append(Section(tuple(name for _, name in self._path), text, self._page))

@@ -59,11 +59,7 @@ def _slide(part: Part, number: int, outline: Outline) -> None:
     shapes = [] if tree is None else list(_shapes(tree))
     title = next((shape for shape in shapes if _placeholder(shape) in _TITLES), None)
     if title is not None:
-        heading = " ".join(_paragraphs(title))
-        outline.heading(1, heading)
-        # A slide with a title alone says no more than that, but it says it.
-        if len(shapes) == 1:
-            outline.text(heading)
+        outline.heading(1, " ".join(_paragraphs(title)))
     for shape in shapes:
         if shape is not title and _placeholder(shape) not in _FURNITURE:
             _shape(shape, part, outline)

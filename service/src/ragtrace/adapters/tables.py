@@ -133,5 +133,5 @@ def _lines(rows: list[Row]) -> str:
         if sum(map(bool, row)) < 2:
             lines.append("".join(row))
         else:
-            lines.append(_SEPARATOR.join(row[at] if at < len(row) else "" for at in used).rstrip(" |"))
+            lines.append(_SEPARATOR.join(_clean([row[at] if at < len(row) else "" for at in used])))
     return "\n".join(lines)

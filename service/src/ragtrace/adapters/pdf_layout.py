@@ -1,0 +1,239 @@
+"""From lines on pages to text: running heads dropped, wrapped lines joined, headings told by bookmarks or by size."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ragtrace.adapters.pdf_lines import Line
+
+_PAGE_NUMBER = re.compile(
+    r"[-–—\s|]*(?:p(?:age)?\.?\s*)?\d{1,4}(?:\s*(?:/|of|쪽)\s*\d{0,4})?[-–—\s|]*", re.IGNORECASE
+)
+_END_NUMBER = re.compile(r"(?:^\W*|\W)(?<![.,\d])(\d{1,4})(?=\W+$|$)|^\W*(\d{1,4})(?=\s)")
+_ITEM = re.compile(
+    r"\s*(?:[•·∙○●◦◯□■▪▫◆◇▶▷※*☞√\-–—]|[①-⑳㉠-㉻]|\(?[0-9]{1,3}[.)]|\(?[가-하][.)]|\(?[a-zA-Z][.)]"
+    r"|제\s*\d+\s*[조장절항편])"
+)
+_SENTENCE_END = re.compile(r"[.!?。:;…][\"'”’)\]」』]*$")
+_HANGUL = re.compile(r"[가-힣]")
+# Lines at either edge of a page that may be running heads, and on what share of the pages one has to return.
+_EDGE = 2
+_SHARE = 0.4
+_HEADING_CHARS = 80
+# A heading's letters are at least so much larger than those of the text.
+_LARGER = 1.2
+_LEVELS = 4
+# The least share of a page's text that a column of prose is wide: two columns and the space between them.
+_COLUMN = 0.4
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """An entry of the document's outline: level from 1, page from 0, height on the page (None: its top)."""
+
+    level: int
+    title: str
+    page: int
+    y: float | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading before the line `at` of a page; `lines` is how many lines it takes, 0 where it is not printed."""
+
+    at: int
+    level: int
+    title: str
+    lines: int = 1
+
+
+def without_running_heads(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
+    """Drop page numbers, the lines that return at the edges of many pages, and those that carry the page's number."""
+    seen: Counter[tuple[str, float]] = Counter()
+    offsets: Counter[int] = Counter()
+    for number, lines in enumerate(pages):
+        seen.update({_shape(lines[at]) for at in _edges(lines)})
+        offsets.update({offset for line in (*lines[:1], *lines[-1:]) for offset in _offsets(line, number)})
+    least = max(3, _SHARE * len(pages))
+    counted = {offset for offset, count in offsets.items() if count >= least}
+    cleaned: list[list[Line]] = []
+    for number, lines in enumerate(pages):
+        edges = _edges(lines)
+        dropped = {at for at in edges if len(pages) > 3 and seen[_shape(lines[at])] >= least}
+        for at in {0, len(lines) - 1} if len(pages) > 1 and len(lines) > 1 else ():
+            if _PAGE_NUMBER.fullmatch(lines[at].text) or not counted.isdisjoint(_offsets(lines[at], number)):
+                dropped.add(at)
+        cleaned.append([line for at, line in enumerate(lines) if at not in dropped])
+    return cleaned
+
+
+def body_height(pages: Sequence[Sequence[Line]]) -> float:
+    """Return the height of the letters that most of the text is set in, 0.0 where no place is known."""
+    heights: Counter[float] = Counter()
+    for lines in pages:
+        for line in lines:
+            if line.height:
+                heights[_rounded(line.height)] += len(line.text)
+    return heights.most_common(1)[0][0] if heights else 0.0
+
+
+def bookmarked(lines: Sequence[Line], marks: Sequence[Bookmark]) -> list[Heading]:
+    """Find the places of one page's bookmarks: the line that reads the same, else the one at its height."""
+    headings: list[Heading] = []
+    start = 0
+    for mark in marks:
+        at, length = _same_words(lines, mark.title, start)
+        if not length:
+            at = start
+            if mark.y is not None:
+                below = (
+                    at
+                    for at, line in enumerate(lines)
+                    if line.height and line.top <= mark.y + line.height / 2
+                )
+                at = max(start, next(below, start))
+        headings.append(Heading(at, mark.level, mark.title, length))
+        start = at + length
+    return headings
+
+
+def sized(pages: Sequence[Sequence[Line]], body: float) -> list[list[Heading]]:
+    """Return every page's headings by the size of their letters; none where too many lines are large."""
+    large = {
+        (number, at): _rounded(line.height)
+        for number, lines in enumerate(pages)
+        for at, line in enumerate(lines)
+        if body and line.height >= _LARGER * body and _may_be_heading(line)
+    }
+    total = sum(map(len, pages))
+    if not large or len(large) > 0.3 * total:
+        return [[] for _ in pages]
+    sizes = sorted(set(large.values()), reverse=True)
+    levels = {size: min(rank, _LEVELS) for rank, size in enumerate(sizes, start=1)}
+    found: list[list[Heading]] = []
+    for number, lines in enumerate(pages):
+        headings: list[Heading] = []
+        for at, line in enumerate(lines):
+            size = large.get((number, at))
+            if size is None:
+                continue
+            last = headings[-1] if headings else None
+            if last and last.at + last.lines == at and last.level == levels[size] and last.lines < 3:
+                headings[-1] = Heading(last.at, last.level, f"{last.title} {line.text}", last.lines + 1)
+            else:
+                headings.append(Heading(at, levels[size], line.text))
+        found.append(headings)
+    return found
+
+
+def largest(lines: Sequence[Line], body: float) -> str:
+    """Return the largest words of the first page, which are the title where they are larger than the text; else ""."""
+    tallest = max((line.height for line in lines if _may_be_heading(line)), default=0.0)
+    if not body or tallest < _LARGER * body:
+        return ""
+    words: list[str] = []
+    for line in lines:
+        if _may_be_heading(line) and line.height > 0.95 * tallest:
+            words.append(line.text)
+        elif words:
+            break
+    return " ".join(words[:3])
+
+
+def paragraphs(lines: Sequence[Line], spaced: bool) -> list[str]:
+    """Join the lines of a paragraph. `spaced` says that this document keeps the space at the end of a wrapped line."""
+    joined: list[str] = []
+    open_line: Line | None = None
+    placed = [line for line in lines if line.height]
+    width = max(line.right for line in placed) - min(line.left for line in placed) if placed else 0.0
+    for at, line in enumerate(lines):
+        if open_line is not None and _continues(open_line, line, lines[max(0, at - 40) : at + 40], width):
+            joined[-1] += ("" if spaced and _within_word(open_line, line) else " ") + line.text
+        else:
+            joined.append(line.text)
+        open_line = line
+    return joined
+
+
+def _continues(first: Line, second: Line, around: Sequence[Line], width: float) -> bool:
+    """Say whether a sentence goes on from one line to the next: the first is full and ends in the middle of it.
+
+    A line that is not full as those `around` it, or takes less than a column of the page's `width`, is none of prose.
+    """
+    if not first.height or not second.height or len(first.cells) > 1 or len(second.cells) > 1:
+        return False
+    if len(first.text) < 10 or _SENTENCE_END.search(first.text) or _ITEM.match(second.text):
+        return False
+    if not first.text[-1].isalpha() and first.text[-1] not in ",·、)”’」』":
+        return False
+    if (
+        abs(first.height - second.height) > 0.1 * first.height
+        or not 0 < first.top - second.top < 2.5 * first.height
+    ):
+        return False
+    edge = max(
+        line.right for line in around if line.height and abs(line.left - first.left) < 3 * first.height
+    )
+    return first.right >= edge - max(4 * first.height, 0.08 * (edge - first.left))
+
+
+def _within_word(first: Line, second: Line) -> bool:
+    """Say whether a Korean word was broken between two lines, as Korean typesetting does anywhere."""
+    return not first.spaced and bool(_HANGUL.match(first.text[-1]) and _HANGUL.match(second.text[:1]))
+
+
+def _may_be_heading(line: Line) -> bool:
+    text = line.text
+    return (
+        len(line.cells) == 1
+        and 1 < len(text) <= _HEADING_CHARS
+        and any(sign.isalpha() for sign in text)
+        and not text.endswith((".", "다.", ","))
+    )
+
+
+def _same_words(lines: Sequence[Line], title: str, start: int) -> tuple[int, int]:
+    """Return the place and number of the lines that read as `title`, a number before it allowed; (0, 0) for none."""
+    wanted = _letters(title)
+    if not wanted:
+        return 0, 0
+    for at in range(start, len(lines)):
+        text = ""
+        for length in (1, 2, 3):
+            if at + length > len(lines):
+                break
+            text += _letters(lines[at + length - 1].text)
+            if len(text) > len(wanted) + 8:
+                break
+            # The number before a title may be printed only, or be in the bookmark only.
+            printed_more = text.endswith(wanted) and len(text) - len(wanted) < len(_letters(lines[at].text))
+            if printed_more or (len(text) > len(wanted) // 2 and wanted.endswith(text)):
+                return at, length
+    return 0, 0
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+
+def _edges(lines: Sequence[Line]) -> set[int]:
+    """Return the places of the lines that may be running heads; of a short page the first and the last only."""
+    depth = _EDGE if len(lines) > 3 * _EDGE else 1
+    return {at for at in range(len(lines)) if at < depth or at >= len(lines) - depth}
+
+
+def _shape(line: Line) -> tuple[str, float]:
+    """Return what is the same of a running head on every page; the title that it repeats is set larger."""
+    return line.text.replace(" ", ""), _rounded(line.height)
+
+
+def _offsets(line: Line, page: int) -> set[int]:
+    """Return how far a number at either end of a line is ahead of the page: the same all along for page numbers."""
+    return {int(last or first) - page for last, first in _END_NUMBER.findall(line.text)}
+
+
+def _rounded(height: float) -> float:
+    return round(height * 2) / 2
