@@ -112,3 +112,16 @@ def test_rooms_forget_the_oldest() -> None:
     rooms.add("a", [Turn("user", "새"), Turn("assistant", "답")])
     assert len(rooms.said("a")) == 4 and rooms.said("a")[-2].text == "새"
     assert len(rooms.said("c")[0].text) == ROOM_TURN_CHARS
+
+
+def test_a_new_subject_that_only_looks_like_a_follow_up_is_answered_for_itself() -> None:
+    use_case = ingest()
+    use_case.run(MemorySource({**FILES, "travel.txt": "출장 규정\n숙박비 정산은 실비 로 한다.".encode()}))
+    ask = asking(use_case, ExtractiveModel(WordAnalyzer(), 3, 0.5))
+    history = (Turn("user", "양자 컴퓨터 원리 설명 부탁"), Turn("assistant", NO_EVIDENCE))
+    asked = Asking("숙박비 정산은?", history=history)
+    assert not ask.answer(replace(asked, text="김치찌개는?")).supported
+    found = ask.retrieve(asked)
+    assert found.question.standalone.startswith("양자") and found.passages[0].path == "travel.txt"
+    assert found.question.terms["컴퓨터"] < found.question.terms["숙박비"] / 2
+    assert ask.complete(found).supported

@@ -47,7 +47,8 @@ def test_without_a_model_rules_say_what_is_asked() -> None:
 
 
 def test_a_question_that_stands_alone_costs_no_model_call_unless_that_is_wished() -> None:
-    for mode, calls in (("auto", 0), ("rules", 0), ("model", 1)):
+    modes: tuple[tuple[Mode, int], ...] = (("auto", 0), ("rules", 0), ("model", 1))
+    for mode, calls in modes:
         found, model = analyst(GOOD, mode)
         found.analyse("반차 신청 은 며칠 전에 하나요?", HISTORY)
         assert len(model.asked) == calls

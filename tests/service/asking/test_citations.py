@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragtrace.domain.citations import CitationReader, without_marks
-from ragtrace.domain.grounding import best_source, coverage, denies, refuses
+from ragtrace.domain.grounding import best_source, coverage, denies, korean, refuses, unseen_numbers
 
 
 def read(text: str, sources: int, *cuts: int) -> tuple[str, list[int]]:
@@ -74,3 +74,22 @@ def test_coverage_counts_terms_once_and_names_the_best_source() -> None:
         best_source(["김치"], sources),
         best_source(["휴가"], sources),
     ) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "unseen"),
+    [
+        ("1,500원과 2024년 3월 [12]", ()), ("1500원", ()), ("15일", ("15",)), ("1. 하나\n12. 열둘", ()), ("3.50배", ()), ("3.55배", ("3.55",)),
+        ("2025-03-02 와 2,500 그리고 2500", ("2025", "2,500", "2500")), ("", ()),
+    ],
+)  # fmt: skip
+def test_numbers_that_stand_in_no_source_are_found(said: str, unseen: tuple[str, ...]) -> None:
+    assert unseen_numbers(said, ["비용은 1,500원", "2024-03-02 3.5배 3.50배"]) == unseen
+
+
+def test_sources_in_korean_are_told_from_others() -> None:
+    assert (
+        korean(["휴가 신청은 3일 전 (annual leave)"])
+        and not korean(["annual leave 휴가"])
+        and not korean(["123"])
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,3 +168,23 @@ def test_cancelling_stops_the_engine_between_pieces() -> None:
     _, account, model = ask("휴가 [1] " + "말 " * 500, cancelled=lambda: next(asked) > 5)
     assert account is not None and account.usage is not None and account.usage.finish == "cancelled"
     assert model.running == 0
+
+
+def test_a_citation_alone_does_not_let_another_subject_through() -> None:
+    pieces, account, _ = ask("김치찌개 는 돼지고기 와 두부 를 넣고 오래 끓입니다 [1].")
+    assert pieces == [] and account is not None and not account.supported
+
+
+def test_a_cited_answer_from_a_source_in_another_language_is_shown() -> None:
+    model = ScriptedLanguageModel("휴가 신청 은 사흘 앞서 해야 합니다 [1].")
+    english = passage("Leave has to be requested three days before, from the head of the team.")
+    made = list(
+        Grounded(model, WordAnalyzer()).answer(Question("휴가?", {}), [replace(english, title="Leave")])
+    )
+    assert isinstance(made[-1], Account) and made[-1].supported and len(made) > 1
+
+
+def test_numbers_that_no_source_has_are_pointed_out() -> None:
+    _, account, _ = ask("휴가 신청 은 3일 전 까지, 모두 25 일이며 1,500 원 [1].")
+    assert account is not None and account.supported
+    assert account.notices[0].ko.endswith("25, 1,500")

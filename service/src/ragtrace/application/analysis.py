@@ -64,7 +64,12 @@ class Analyst:
         whole = joined(text.strip(), history)
         # The last question may move the time of the one before it: "작년 매출은?" - "그럼 올해는?"
         period = find_period(text, today) or find_period(whole, today)
-        return Analysis(plainly(whole, today), (), needs_table(whole, period), period)
+        clear = plainly(whole, today)
+        inherited: frozenset[str] = frozenset()
+        if whole != text.strip():
+            own = self.analyzer.question_terms(plainly(text, today))
+            inherited = frozenset(self.analyzer.question_terms(clear)) - frozenset(own)
+        return Analysis(clear, (), needs_table(whole, period), period, inherited=inherited)
 
     def _by_model(
         self, model: LanguageModel, text: str, history: Sequence[Turn], cancelled: Callable[[], bool]
@@ -100,6 +105,7 @@ class Analyst:
         return replace(
             told,
             question=told.question if faithful else ruled.question,
+            inherited=frozenset() if faithful else ruled.inherited,
             table=told.table or ruled.table,
             period=period,
         )

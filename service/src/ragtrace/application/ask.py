@@ -25,6 +25,9 @@ from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import InvalidRequest, NotSupported, TooLarge
 from ragtrace.text import Text
 
+# What a question has from those before it counts so much of what it says itself, when support is measured.
+INHERITED_SHARE = 0.25
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -126,7 +129,11 @@ class Ask:
             top_n=wanted.top_n,
         )
         standalone = analysis.question if analysis.question != wanted.text.strip() else ""
-        question = replace(asked, terms=found.question.terms, standalone=standalone)
+        terms = {
+            term: weight * (INHERITED_SHARE if term in analysis.inherited else 1.0)
+            for term, weight in found.question.terms.items()
+        }
+        question = replace(asked, terms=terms, standalone=standalone)
         return Prepared(wanted, analysis, replace(found, question=question))
 
     def pieces(

@@ -13,7 +13,7 @@ from ragtrace.application.ports import Generation, LanguageModel, LexicalAnalyze
 from ragtrace.domain.answers import Account, AnswerPiece, Passage, Question
 from ragtrace.domain.citations import CitationReader
 from ragtrace.domain.conversation import Turn
-from ragtrace.domain.grounding import best_source, coverage, denies, refuses
+from ragtrace.domain.grounding import best_source, coverage, denies, korean, refuses, unseen_numbers
 from ragtrace.domain.prompting import Budget, Prompt, make_prompt
 from ragtrace.text import Text
 
@@ -21,6 +21,8 @@ from ragtrace.text import Text
 _OPENING_TERMS = 4
 # An opening that was not enough is looked at again when it has grown by so much: what is analysed stays in proportion.
 _LOOK_AGAIN = 1.1
+# What cites a source of its language has at least this share of its terms from the sources.
+_CITED_SHARE = 0.2
 _CITED_NOTHING = Text(
     "답변에 인용된 출처가 없고, 내용을 문서에서 확인하지 못했습니다.",
     "The answer cites no source, and the documents do not confirm it.",
@@ -102,9 +104,9 @@ class Grounded:
         self, stream: Iterator[str | Usage], prompt: Prompt, passages: Sequence[Passage], found: int
     ) -> Iterator[AnswerPiece | Account]:
         reader = CitationReader(len(passages))
-        gate = _Gate(
-            [self._terms(f"{each.heading}\n{each.text}") for each in passages], self._terms, self.min_support
-        )
+        texts = [f"{each.heading}\n{each.text}" for each in passages]
+        known = [frozenset(terms) for terms in self.analyzer.analyze(texts)]
+        gate = _Gate(known, self._terms, self.min_support, in_korean=korean(texts))
         usage: Usage | None = None
         for part in stream:
             if isinstance(part, Usage):
@@ -120,16 +122,23 @@ class Grounded:
             notices = (*notices, _CUT)
         if gate.open and not supported and not refuses(gate.text):
             notices = (*notices, _CITED_NOTHING)
+        if gate.open:
+            facts = [*texts, *(each.date for each in passages), prompt.turns[-1].text]
+            notices = (*notices, *_unseen(unseen_numbers(gate.text, facts)))
         yield Account(supported, usage, notices)
 
 
 class _Gate:
     """Holds the beginning of an answer back until the sources support it."""
 
-    def __init__(self, sources: Sequence[Collection[str]], terms: Terms, least: float) -> None:
+    def __init__(
+        self, sources: Sequence[Collection[str]], terms: Terms, least: float, *, in_korean: bool
+    ) -> None:
         self._sources = sources
         self._terms = terms
         self._least = least
+        # What cites a Korean source has some of its words. Sources in another language share few with any answer.
+        self._least_cited = _CITED_SHARE if in_korean else 0.0
         self._held: list[AnswerPiece] = []
         self._cited = False
         self._looked = 0
@@ -145,27 +154,38 @@ class _Gate:
             yield piece
             return
         self._held.append(piece)
-        if self._cited or self._speaks_of_the_sources(piece.text):
-            self.open = True
-            yield AnswerPiece(
-                "".join(each.text for each in self._held).lstrip(),
-                tuple(dict.fromkeys(number for each in self._held for number in each.sources)),
-            )
-            self._held = []
+        if self._cites(piece) or self._speaks_of_the_sources(piece.text):
+            yield from self._release()
 
     def finish(self) -> Generator[AnswerPiece, None, bool]:
         """Yield what is left, with the source that supports an answer which names none; return whether one does."""
-        if self._cited:
+        if self._cited and (self.open or self._shares(self._least_cited)):
+            yield from self._release()
             return True
         terms = self._terms(self.text)
         if not self.text.strip() or refuses(self.text) or coverage(terms, self._sources) < self._least:
             return False
-        if not self.open:
-            self.open = True
-            yield AnswerPiece("".join(each.text for each in self._held).strip())
+        yield from self._release(at_end=True)
         number = best_source(terms, self._sources)
         yield AnswerPiece(f" [{number}]", (number,))
         return True
+
+    def _release(self, *, at_end: bool = False) -> Iterator[AnswerPiece]:
+        """Open the gate, and yield what stood before it in one piece."""
+        self.open = True
+        if self._held:
+            text = "".join(each.text for each in self._held).lstrip()
+            numbers = tuple(dict.fromkeys(number for each in self._held for number in each.sources))
+            self._held = []
+            yield AnswerPiece(text.rstrip() if at_end else text, numbers)
+
+    def _cites(self, piece: AnswerPiece) -> bool:
+        return self._cited and bool(piece.sources) and self._shares(self._least_cited)
+
+    def _shares(self, least: float) -> bool:
+        terms = self._terms(self.text)
+        # "Yes [1]." has no terms that could be missing.
+        return not terms or coverage(terms, self._sources) >= least
 
     def _speaks_of_the_sources(self, latest: str) -> bool:
         # Words are only looked at when one has ended; half a word is another word.
@@ -200,5 +220,17 @@ def _left_out(found: int, read: int) -> tuple[Text, ...]:
         Text(
             f"모델의 문맥 길이 때문에 출처 {found}개 가운데 앞의 {read}개만 읽었습니다.",
             f"Only the first {read} of {found} sources were read: the model's context holds no more.",
+        ),
+    )
+
+
+def _unseen(numbers: Sequence[str]) -> tuple[Text, ...]:
+    if not numbers:
+        return ()
+    listed = ", ".join(numbers[:5])
+    return (
+        Text(
+            f"출처에 그대로 적혀 있지 않은 숫자입니다. 확인하십시오: {listed}",
+            f"These numbers do not stand in the sources; check them: {listed}",
         ),
     )

@@ -48,13 +48,18 @@ _TIME = re.compile(
 
 @dataclass(frozen=True)
 class Analysis:
-    """A question as it is understood. `question` stands alone; `keywords` are further words to look for."""
+    """A question as it is understood. `question` stands alone; `keywords` are further words to look for.
+
+    `inherited` are the terms of `question` that only the questions before it brought: whether a question that merely
+    looks like a follow-up is one, rules cannot tell.
+    """
 
     question: str
     keywords: tuple[str, ...] = ()
     table: bool = False
     period: Period | None = None
     by: Literal["model", "rules"] = "rules"
+    inherited: frozenset[str] = frozenset()
 
 
 def needs_table(question: str, period: Period | None) -> bool:

@@ -16,6 +16,9 @@ _NOTHING = re.compile(
     r"답(?:변)?(?:을|할)? ?(?:드릴 )?수(?:가)? 없|(?:not|no) (?:found|mentioned|information|evidence)|(?:cannot|can't) (?:find|answer)",
     re.IGNORECASE,
 )
+_FIGURE = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
+_LIST_MARK = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+_KOREAN_SHARE = 0.3
 
 
 def denies(text: str) -> bool:
@@ -45,3 +48,28 @@ def best_source(terms: Collection[str], sources: Sequence[Collection[str]]) -> i
     shares = [len(wanted.intersection(source)) for source in sources]
     most = max(shares, default=0)
     return shares.index(most) + 1 if most else 0
+
+
+def unseen_numbers(answer: str, sources: Sequence[str]) -> tuple[str, ...]:
+    """Return the numbers of an answer that stand in no source, in order; list marks and single digits do not count.
+
+    "1,500" and "1500" are the same number.
+    """
+    known = {_digits(match[0]) for source in sources for match in _FIGURE.finditer(source)}
+    said = [match[0] for match in _FIGURE.finditer(_LIST_MARK.sub("", without_marks(answer)))]
+    return tuple(
+        dict.fromkeys(each for each in said if len(_digits(each)) > 1 and _digits(each) not in known)
+    )
+
+
+def korean(sources: Sequence[str]) -> bool:
+    """Say whether sources are written in Korean, so that a Korean answer should use their words."""
+    text = "".join(sources)
+    letters = sum(letter.isalpha() for letter in text)
+    return letters > 0 and sum("가" <= letter <= "힣" for letter in text) >= _KOREAN_SHARE * letters
+
+
+def _digits(number: str) -> str:
+    whole, _, part = number.replace(",", "").partition(".")
+    # "03" of a date is the 3 of another way to write it.
+    return f"{whole.lstrip('0') or '0'}{'.' + part if part.strip('0') else ''}"
