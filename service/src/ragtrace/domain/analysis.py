@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from ragtrace.domain.periods import Period, parse_range
 
-_QUESTION_CHARS = 500
+_QUESTION_CHARS = 200
 _KEYWORDS = 8
-_KEYWORD_CHARS = 40
+_KEYWORD_CHARS = 20
 
 # What a model is asked to write.
 SCHEMA: Mapping[str, Any] = {
