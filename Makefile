@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help dev bundle lint format type test test-random test-convert test-fault test-isolated demo docs bench clean
+.PHONY: help dev bundle lint format type test test-random test-convert test-engines test-fault test-isolated demo docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -25,6 +25,9 @@ test-random: dev  ## the property tests with inputs never tried before; run it n
 test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own
 	python="$$(PYTHON=$(PYTHON) sh tests/convert/prepare.sh)" && \
 	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
+test-engines: dev  ## models on torch and ONNX Runtime beside FlagEmbedding and other libraries, in an environment of its own
+	python="$$(PYTHON=$(PYTHON) sh tests/engines/prepare.sh)" && \
+	RAGTRACE_REQUIRE_ENGINES=1 PYTHONPATH=service/src "$$python" -m pytest tests/engines tests/service/contract/test_embedding.py
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts

@@ -12,7 +12,7 @@ import pytest
 from ragtrace.adapters.embedding.assembling import assemble
 from ragtrace.adapters.embedding.engine import Raw
 from ragtrace.adapters.embedding.tokenizing import Tokens
-from ragtrace.application.ports.embedding import OUTPUTS
+from ragtrace.application.ports.embedding import OUTPUTS, Output
 from ragtrace.errors import ModelProblem
 from tests.support import tiny_graphs, tiny_models, weights
 from tests.support.weights import Tensor
@@ -161,7 +161,7 @@ def test_numbers_that_mean_nothing_are_never_given_out(raw: dict[str, Any], what
     given = Raw(**{name: np.array(value, np.float32) for name, value in raw.items()})
     wanted = frozenset(name for name in OUTPUTS if name in raw) or frozenset({"dense"})
     with pytest.raises(ModelProblem) as caught:
-        assemble(given, [Tokens([0, 5, 2], False)], frozenset({0, 2}), wanted)  # type: ignore[arg-type]
+        assemble(given, [Tokens([0, 5, 2], False)], frozenset({0, 2}), wanted)
     assert what in caught.value.render("en")
 
 
@@ -213,7 +213,7 @@ def test_a_failed_load_can_be_tried_again(tmp_path: Path) -> None:
 
 
 def test_the_mean_leaves_padding_out_and_differs_from_the_first_token(tmp_path: Path) -> None:
-    dense = frozenset({"dense"})
+    dense: frozenset[Output] = frozenset({"dense"})
     mean = folders.model(folders.dense(tmp_path / "mean", "mean_tokens"))
     first = folders.model(folders.dense(tmp_path / "cls"))
     short, long = "문서", "폐쇄망 문서 검색 모델 변환 서명 번들"

@@ -6,6 +6,7 @@ tensor that is missing is an error instead of a random number. Pickles are read 
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,17 +131,25 @@ def tensors(file: Path) -> dict[str, Any]:
         else:
             found = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:
-        # torch's own text is not passed on whole: it advises to switch the protection off.
-        said = (str(error).strip().splitlines() or [""])[0][:200]
+        said = _said(error)
         raise problem(
             Text(f"{file.name}을(를) 읽을 수 없습니다.", f"{file.name} cannot be read."),
-            f"{file}: {type(error).__name__}: {said}",
+            f"{file}: {said}",
         ) from error
     if not isinstance(found, Mapping) or not all(isinstance(each, torch.Tensor) for each in found.values()):
         raise problem(
             Text(f"{file.name}에 텐서가 아닌 것이 있습니다.", f"{file.name} holds more than tensors."), file
         )
     return dict(found)
+
+
+def _said(error: Exception) -> str:
+    """Return why, but not torch's own text on pickles: it advises to switch the protection off."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if named:
+        return f"it tries to call {named.group(1)}"
+    line = (str(error).strip().splitlines() or [""])[0][:200]
+    return type(error).__name__ if "weights_only" in line else f"{type(error).__name__}: {line}"
 
 
 def _named(given: Mapping[str, Any], prefix: str) -> dict[str, Any]:
