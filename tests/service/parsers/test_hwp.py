@@ -103,6 +103,12 @@ def test_a_table_becomes_rows_and_a_merged_cell_stands_in_each_of_its_rows() -> 
     )
 
 
+def test_a_merged_cell_ends_where_it_says_also_where_nothing_stands_below() -> None:
+    rows: list[list[str | None]] = [["구분", "이름"], ["연차", "정규"], [None, "계약"], [None, "시간제"]]
+    found = says(table(rows, spans={(1, 0): 2})).split("\n")
+    assert [line.strip(" |") for line in found[2:]] == ["연차 | 계약", "시간제"]
+
+
 def test_the_title_rows_of_a_long_table_are_repeated_in_every_piece() -> None:
     rows = [
         ["번호", "내용"],

@@ -32,6 +32,7 @@ _DRAWING: Final = "gso "
 # A list header has eight bytes, then a cell's address: column, row, columns covered, rows covered (u16 each).
 _CELL: Final = struct.Struct("<8x4H")
 _FIRST_CAPTION: Final = 3
+# The published table ends at bit 6; bits 16, 17 and 19 are inner margin, protection and forms, and 18 is the title cell.
 _TITLE_CELL: Final = 1 << 18
 _REPEATED_HEADER: Final = 1 << 2
 
