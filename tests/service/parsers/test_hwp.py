@@ -126,6 +126,9 @@ def test_a_caption_stands_before_its_table() -> None:
 
 def test_a_table_of_one_column_is_a_box_around_text() -> None:
     assert says(table([["제목"], [[table([["가", "나"], ["다", "라"]])]]])) == "제목\n가 | 나\n다 | 라"
+    # As a table it would be cut into pieces with the first row at the head of each.
+    parsed = parse(document(paragraph(table([["제목"], ["가" * 300], ["나" * 300]]))))
+    assert parsed.sections == (Section((), f"제목\n{'가' * 300}\n{'나' * 300}"),)
 
 
 def test_a_table_inside_a_cell_is_read_after_the_row_it_stands_in() -> None:
