@@ -162,7 +162,12 @@ class TantivyIndex:
             )
         if scope.groups is not None:
             names = [_OPEN, *(f"{_GROUP}{name}" for name in sorted(scope.groups) if name)]
-            filters.append(tantivy.Query.term_set_query(self._schema, "group", names))
+            # A union of terms: tantivy's own set of terms makes a bit set anew for each search.
+            either = [
+                (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "group", name, "basic"))
+                for name in names
+            ]
+            filters.append(tantivy.Query.boolean_query(either))
         return [(tantivy.Occur.Must, tantivy.Query.const_score_query(each, 0.0)) for each in filters]
 
     def _searcher(self) -> tantivy.Searcher:
