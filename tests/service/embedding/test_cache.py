@@ -65,8 +65,6 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, damage: bytes, caplog: pyte
     path = tmp_path / "c.db"
     cache = SqliteEmbeddingCache(path, 10)
     fill(cache, "문서")
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
     path.write_bytes(damage)
     with caplog.at_level(logging.WARNING):
         assert known(cache, "문서") == [False]
