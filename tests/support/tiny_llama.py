@@ -201,7 +201,7 @@ def repository(**changes: object) -> dict[str, bytes]:
     }
 
 
-def gguf(*, half: bool = False, **changes: object) -> bytes:
+def gguf(changes: Mapping[str, object] | None = None, *, half: bool = False) -> bytes:
     """Return the model as a GGUF file, in half precision where asked; `changes` go into its metadata, None takes a key out."""
     words = vocabulary()
     metadata: dict[str, object] = {
@@ -229,7 +229,10 @@ def gguf(*, half: bool = False, **changes: object) -> bytes:
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": TEMPLATE,
     }
-    metadata |= changes
+    # The vocabulary comes last, as converters write it.
+    metadata = dict(
+        sorted((metadata | dict(changes or {})).items(), key=lambda each: each[0].startswith("tokenizer."))
+    )
     found = {
         name: _halved(each) if half and len(each[1]) > 1 else each for name, each in _gguf_tensors().items()
     }

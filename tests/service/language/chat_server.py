@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,7 +70,8 @@ class ChatServer:
             stop=tuple(body.get("stop", ())),
             schema=(body.get("response_format") or {}).get("json_schema", {}).get("schema"),
         )
-        events = self.model.stream(_messages(body), generation)
+        gone = threading.Event()
+        events = self.model.stream(_messages(body), generation, gone.is_set)
         if not body.get("stream"):
             usage = [each for each in events if isinstance(each, Usage)][-1]
             return JSONResponse({"choices": [], "usage": {"prompt_tokens": usage.prompt_tokens}})
@@ -77,9 +79,9 @@ class ChatServer:
             first = next(events)
         except TooLarge as error:
             return JSONResponse({"error": {"message": f"maximum context length: {error}", "code": 400}}, 400)
-        return StreamingResponse(self._events(request, first, events), media_type="text/event-stream")
+        return StreamingResponse(self._events(gone, first, events), media_type="text/event-stream")
 
-    async def _events(self, request: Request, first: Any, events: Any) -> AsyncIterator[str]:
+    async def _events(self, gone: threading.Event, first: Any, events: Any) -> AsyncIterator[str]:
         done = False
         try:
             yield ": comments are to be read over\n\n"
@@ -96,7 +98,7 @@ class ChatServer:
                 yield event({"choices": [{"index": 0, "delta": {"content": item}, "finish_reason": None}]})
                 item = await asyncio.to_thread(next, events)
         finally:
-            events.close()
+            gone.set()
             self.broken_off += not done
 
 

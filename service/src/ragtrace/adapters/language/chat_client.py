@@ -7,10 +7,12 @@ while the server still reads the prompt, and a server that notices stops working
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +20,7 @@ import httpx
 
 from ragtrace.adapters.language.chat_protocol import LINE_CHARS, Event, nonsense, read_event, refusal
 from ragtrace.adapters.language.waiting import Flow
-from ragtrace.errors import RagTraceError, UpstreamProblem
+from ragtrace.errors import UpstreamProblem
 from ragtrace.text import Text
 
 # A server in the same building answers a connection at once, or is down.
@@ -26,8 +28,9 @@ CONNECT_S = 5.0
 # Waiting before the second try; doubled for each further one, and a little different for everybody.
 FIRST_PAUSE_S = 0.5
 _AGAIN = (429, 500, 502, 503, 504)
-# An error page is read this far.
+# An error page, and a list of models, are read this far.
 _ERROR_BYTES = 64 << 10
+_JSON_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class ChatClient:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._http: httpx.AsyncClient | None = None
 
     def stream(
         self, path: str, body: Mapping[str, Any], cancelled: Callable[[], bool]
@@ -78,6 +81,7 @@ class ChatClient:
         """Break off what is under way and end the thread."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+            self._http = None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -85,7 +89,10 @@ class ChatClient:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
+                # One for all requests: making one reads the system's certificates, which takes longer than a short answer.
+                self._http = self._client()
                 self._loop = asyncio.new_event_loop()
+                self._loop.set_exception_handler(_complain)
                 self._thread = threading.Thread(
                     target=_run, args=(self._loop,), name="chat-client", daemon=True
                 )
@@ -107,14 +114,15 @@ class ChatClient:
     async def _answer(self, path: str, body: Mapping[str, Any], flow: Flow[Event]) -> None:
         where = self._endpoint.url + path
         finished = False
-        async for line in self._lines(path, body):
-            event = read_event(line, where)
-            if event is None:
-                continue
-            if event.done:
-                break
-            finished = finished or event.finish is not None
-            flow.put(event)
+        async with self._response("POST", path, body) as response:
+            async for line in _bounded_lines(response, where):
+                event = read_event(line, where)
+                if event is None:
+                    continue
+                if event.done:
+                    break
+                finished = finished or event.finish is not None
+                flow.put(event)
         if not finished:
             raise UpstreamProblem(
                 Text(
@@ -124,75 +132,64 @@ class ChatClient:
                 where=where,
             )
 
-    async def _lines(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[str]:
-        """Yield the lines of the answer; tries again only before the first one."""
-        async with self._client() as client:
-            for attempt in range(self._endpoint.retries + 1):
-                last = attempt == self._endpoint.retries
-                try:
-                    async with client.stream("POST", self._endpoint.url + path, json=dict(body)) as response:
-                        if response.status_code == 200:
-                            async for line in _bounded_lines(response, self._endpoint.url + path):
-                                yield line
-                            return
-                        problem = await self._refused(response, path)
-                        pause = _asked_pause(response)
-                        if last or response.status_code not in _AGAIN:
-                            raise problem
-                except (httpx.ConnectError, httpx.ConnectTimeout):
-                    if last:
-                        raise
-                    pause = None
-                await self._pause(attempt, pause)
-
     async def _json(self, method: str, path: str, body: Mapping[str, Any] | None) -> object:
+        async with self._response(method, path, body) as response:
+            data = await _beginning(response, _JSON_BYTES)
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise nonsense(self._endpoint.url + path, data.decode("utf-8", "replace")) from error
+
+    @asynccontextmanager
+    async def _response(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> AsyncIterator[httpx.Response]:
+        """Hold a response of status 200; tries again as long as there is none, never after that."""
         where = self._endpoint.url + path
-        async with self._client() as client:
-            for attempt in range(self._endpoint.retries + 1):
-                last = attempt == self._endpoint.retries
-                pause = None
-                try:
-                    response = await client.request(method, where, json=None if body is None else dict(body))
+        client = self._http
+        if client is None:
+            raise _unreachable(self._endpoint.url, "closed")
+        for attempt in range(self._endpoint.retries + 1):
+            last = attempt == self._endpoint.retries
+            asked: float | None = None
+            try:
+                async with client.stream(method, where, json=body) as response:
                     if response.status_code == 200:
-                        try:
-                            return response.json()
-                        except ValueError as error:
-                            raise nonsense(where, response.text) from error
-                    pause = _asked_pause(response)
+                        yield response
+                        return
+                    asked = _asked_pause(response)
                     if last or response.status_code not in _AGAIN:
-                        raise refusal(response.status_code, response.text, where)
-                except (httpx.ConnectError, httpx.ConnectTimeout):
-                    if last:
-                        raise
-                await self._pause(attempt, pause)
-        raise AssertionError("the last attempt returns or raises")
+                        text = (await _beginning(response, _ERROR_BYTES)).decode("utf-8", "replace")
+                        raise refusal(response.status_code, text, where)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if last:
+                    raise
+            await self._pause(attempt, asked)
 
     def _client(self) -> httpx.AsyncClient:
         chosen = self._endpoint
-        limits = httpx.Limits(max_keepalive_connections=0)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        # The system's certificates, and so an own authority's, instead of a list that travels with Python.
+        trusted = ssl.create_default_context() if chosen.url.startswith("https:") else False
         # The environment's proxies are not asked: an address in the configuration is meant as it stands.
         return httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=chosen.socket, limits=limits),
+            transport=httpx.AsyncHTTPTransport(verify=trusted, uds=chosen.socket, limits=limits),
             headers=dict(chosen.headers),
             timeout=httpx.Timeout(chosen.timeout_s, connect=min(CONNECT_S, chosen.timeout_s)),
             follow_redirects=False,
             trust_env=False,
         )
 
-    async def _refused(self, response: httpx.Response, path: str) -> RagTraceError:
-        text = b""
-        async for part in response.aiter_bytes():
-            text += part
-            if len(text) > _ERROR_BYTES:
-                break
-        return refusal(
-            response.status_code, text[:_ERROR_BYTES].decode("utf-8", "replace"), self._endpoint.url + path
-        )
-
     async def _pause(self, attempt: int, asked: float | None) -> None:
         """Wait before the next try: as long as the server asked for, within reason."""
         own = FIRST_PAUSE_S * 2**attempt * random.uniform(0.8, 1.2)
         await asyncio.sleep(own if asked is None else min(asked, self._endpoint.timeout_s))
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong in a callback, except a socket's readiness that comes after its reader was cancelled."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -207,6 +204,16 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+async def _beginning(response: httpx.Response, limit: int) -> bytes:
+    """Return a body's first bytes, at most so many."""
+    data = b""
+    async for part in response.aiter_bytes():
+        data += part
+        if len(data) >= limit:
+            break
+    return data[:limit]
 
 
 async def _bounded_lines(response: httpx.Response, where: str) -> AsyncIterator[str]:

@@ -7,6 +7,7 @@ unlike its functions, a closed connection stops the work also while the prompt i
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import shutil
 import tempfile
@@ -72,9 +73,7 @@ class LlamaModel:
         self._gpu = gpu
         self._gate = Gate(parallel, timeout_s)
         self._lock = threading.Lock()
-        self._server: Server | None = None
-        self._client: ChatClient | None = None
-        self._folder: str | None = None
+        self._running: _Running | None = None
 
     @property
     def name(self) -> str:
@@ -93,12 +92,9 @@ class LlamaModel:
     def close(self) -> None:
         """Free the model. What is being generated ends with `UpstreamProblem`."""
         with self._lock:
-            client, self._client, self._server = self._client, None, None
-            folder, self._folder = self._folder, None
-        if client is not None:
-            client.close()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            running, self._running = self._running, None
+        if running is not None:
+            running.end()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the tokens of the prompt, by the model's own template and vocabulary."""
@@ -141,23 +137,22 @@ class LlamaModel:
 
     def _ready(self) -> ChatClient:
         with self._lock:
-            if self._client is None:
-                self._start()
-            assert self._client is not None
-            return self._client
+            if self._running is None:
+                self._running = self._start()
+            return self._running.client
 
-    def _start(self) -> None:
+    def _start(self) -> _Running:
         folder = _private_folder()
         try:
             socket, key = f"{folder}/llama.sock", secrets.token_hex(32)
-            self._server = self._serve(socket, key)
+            server = self._serve(socket, key)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._folder = folder
         headers = {"Authorization": f"Bearer {key}"}
         # Reading a long prompt is no silence to be afraid of: whoever waits for it can cancel.
-        self._client = ChatClient(Endpoint("http://llama", headers, socket, timeout_s=3600.0, retries=0))
+        client = ChatClient(Endpoint("http://llama", headers, socket, timeout_s=3600.0, retries=0))
+        return _Running(server, client, folder)
 
     def _serve(self, socket: str, key: str) -> Server:
         try:
@@ -196,6 +191,24 @@ class LlamaModel:
                 "Check that the GGUF file is whole and that there is enough memory.",
             ),
         )
+
+
+class _Running:
+    """A started server with what belongs to it."""
+
+    def __init__(self, server: Server, client: ChatClient, folder: str) -> None:
+        self._server: Server | None = server
+        self.client = client
+        self.folder = folder
+        # An interpreter that ends with a connection open would wait in the library's destructor for ever.
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """End connections, then the server: it waits for those that are open."""
+        atexit.unregister(self.end)
+        self.client.close()
+        self._server = None
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _private_folder() -> str:
