@@ -84,6 +84,21 @@ def test_one_process_owns_it_and_everybody_reads_the_mark(
     assert (second.size(), second.mark(), second.usable) == (30, MARK, True)
 
 
+def test_whoever_passes_by_is_asked_to_give_it_up(tmp_path: Path, opened: list[EmbeddedVectors]) -> None:
+    passing = vectors(tmp_path, opened)
+    staying = EmbeddedVectors(tmp_path, plan(), 100)
+    opened.append(staying)
+    with pytest.raises(BusyProblem):
+        staying.acquire()
+    assert not passing.wished
+    with pytest.raises(BusyProblem):
+        staying.acquire(insist=True)
+    assert passing.wished
+    passing.close()
+    staying.acquire(insist=True)
+    assert staying.owned and not staying.wished
+
+
 def test_a_killed_owner_leaves_the_index_to_the_next(tmp_path: Path, opened: list[EmbeddedVectors]) -> None:
     code = (
         "import sys,time; from pathlib import Path; from tests.service.test_vector_generations import *; "

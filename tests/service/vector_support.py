@@ -10,9 +10,11 @@ import numpy as np
 
 from ragtrace.adapters.vectors.payload import VectorPlan
 from ragtrace.adapters.vectors.qdrant_edge import EdgeVectors
+from ragtrace.adapters.vectors.qdrant_server import ServerVectors
 from ragtrace.application.ports import OUTPUTS, Embedding, Output, StoredDocument, VectorEntry
 from ragtrace.domain.chunks import Chunk, chunk_id
 from ragtrace.domain.documents import Document, document_id
+from tests.service.qdrant_loopback import loopback
 
 DIMENSION = 16
 
@@ -59,3 +61,15 @@ def stored(path: str, *texts: str, date: str = "", group: str = "") -> StoredDoc
     )
     facts = ("memory", path, "제목", date, "0" * 64, 1, "r", len(chunks), "2026-01-01", group)
     return StoredDocument(Document(key, *facts), chunks)
+
+
+@contextmanager
+def server_index(folder: Path) -> Iterator[ServerVectors]:
+    """Return an index at a server of Qdrant's kind."""
+    with loopback() as server:
+        index = ServerVectors(server.url, "", plan(), "r" * 32, folder, 100_000)
+        index.acquire()
+        try:
+            yield index
+        finally:
+            index.close()

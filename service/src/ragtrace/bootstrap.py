@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ragtrace.adapters.folder import FolderSource
     from ragtrace.adapters.sqlite_records import SqliteRecords
     from ragtrace.adapters.tantivy_index import TantivyIndex
+    from ragtrace.application.following import Follower
     from ragtrace.application.ingest import Ingest
+    from ragtrace.application.ports import OwnedVectors
     from ragtrace.application.validation import Validator
 
 LOG = logging.getLogger("ragtrace")
@@ -133,6 +135,8 @@ class Container:
             analyzer=self.analyzer,
             rules=search_rules(self.settings),
             reranker=self.reranker,
+            embedding=self.embedding,
+            vectors=self._borrowed(),
         )
 
     @cached_property
@@ -161,6 +165,35 @@ class Container:
         folder = self._data() / "cache"
         folder.mkdir(exist_ok=True, mode=0o750)
         return SqliteEmbeddingCache(folder / "embeddings.sqlite3", self.settings.embedding.cache_entries)
+
+    @cached_property
+    def vectors(self) -> OwnedVectors | None:
+        """Return the vector index; None where no embedding model is configured. Its owner has to `acquire` it."""
+        model = self.embedding
+        if model is None:
+            return None
+        from ragtrace.adapters.vectors.choose import build
+
+        folder = self._data() / "vectors"
+        return build(folder, self.settings.vectors, model, self.records.state().records)
+
+    @cached_property
+    def follower(self) -> Follower:
+        """Return what brings the vectors in step; only where a model is configured."""
+        from ragtrace.application.following import Follower
+
+        assert self.embedding is not None
+        return Follower(self.records, self.embedding)
+
+    def _borrowed(self) -> OwnedVectors | None:
+        """Return the vectors, owned where nobody else has them; whoever else has them, search is by words here."""
+        vectors = self.vectors
+        if vectors is not None:
+            try:
+                vectors.acquire()
+            except BusyProblem:
+                LOG.info("another process has the vector index; search is by words only")
+        return vectors
 
     @cached_property
     def reranker(self) -> Reranker | None:
@@ -414,6 +447,10 @@ def preload(settings: Settings) -> None:
     if settings.embedding.model:
         importlib.import_module("ragtrace.adapters.embedding_cache")
         importlib.import_module("ragtrace.adapters.embedding.choose").preload(settings.embedding.engine)
+        server = settings.vectors.store == "server"
+        importlib.import_module(f"ragtrace.adapters.vectors.{'qdrant_server' if server else 'generations'}")
+        for name in ("adapters.vectors.choose", "application.following", "application.keeping"):
+            importlib.import_module(f"ragtrace.{name}")
     if settings.analyzer.kind == "kiwi":
         importlib.import_module("kiwipiepy")
     heavy: tuple[str, ...] = ()

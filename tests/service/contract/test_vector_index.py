@@ -12,18 +12,18 @@ from ragtrace.application.ports import OUTPUTS, Embedding, IndexMark, Output, Ve
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import ModelProblem, NotReady, NotSupported
 from ragtrace.testing.vectors import MemoryVectors
-from tests.service.vector_support import DIMENSION, edge_index, embedding, entry
+from tests.service.vector_support import DIMENSION, edge_index, embedding, entry, server_index
 
 MARK = IndexMark(1, "model-1", "r")
 EVERY = frozenset(OUTPUTS)
 
 
-@pytest.fixture(params=["memory", "edge"])
+@pytest.fixture(params=["memory", "edge", "server"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
     if request.param == "memory":
         yield MemoryVectors()
     else:
-        with edge_index(tmp_path) as made:
+        with edge_index(tmp_path) if request.param == "edge" else server_index(tmp_path) as made:
             yield made
 
 

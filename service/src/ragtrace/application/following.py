@@ -84,7 +84,7 @@ class Follower:
             mark = self._usable_mark(index, state)
             if mark == IndexMark(state.sequence, mark.analyzer, state.records):
                 return done
-            place = (mark.toward, mark.through) if mark.toward >= 0 else (mark.sequence + 1, "")
+            place = place_of(mark)
             rows = self.records.changes(*place, VECTOR_DOCUMENTS)
             if not rows:
                 index.update([], [], IndexMark(state.sequence, mark.analyzer, state.records))
@@ -217,3 +217,17 @@ def _chunks(stored: StoredDocument | None) -> Iterator[tuple[VectorEntry, str]]:
     for chunk in stored.chunks:
         entry = VectorEntry(document.id, chunk.id, _NO_EMBEDDING, document.date, document.group)
         yield entry, embedded_text(document.title, chunk.section, chunk.text)
+
+
+def behind(records: Records, index: VectorIndex, model: EmbeddingModel) -> int:
+    """Return how many documents an index has still to take; anybody may ask, owner or not."""
+    state, mark = records.state(), index.mark()
+    name = vector_fingerprint(model, index.legs)
+    if mark is None or mark.records != state.records or mark.analyzer != name:
+        return records.counts()[0]
+    return 0 if follows(state, mark, name) else len(records.changes(*place_of(mark), _ALL))
+
+
+def place_of(mark: IndexMark) -> tuple[int, str]:
+    """Return the place in the journal after which an index with this mark has to go on."""
+    return (mark.toward, mark.through) if mark.toward >= 0 else (mark.sequence + 1, "")

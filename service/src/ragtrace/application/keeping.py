@@ -54,7 +54,7 @@ class VectorKeeper:
         """Do what is to do now; return the seconds until it should be asked again."""
         try:
             index, follower = self.index(), self.follower()
-            index.acquire()
+            index.acquire(insist=True)
             if not self._looked:
                 self._looked = True
                 follower.mend(index)

@@ -75,7 +75,12 @@ class MemoryVectors:
         """Say that there is nobody else."""
         return True
 
-    def acquire(self) -> None:
+    @property
+    def wished(self) -> bool:
+        """Say that nobody else is there."""
+        return False
+
+    def acquire(self, *, insist: bool = False) -> None:
         """Take nothing."""
 
     def maintain(self, follow: Callable[[VectorIndex], object]) -> None:

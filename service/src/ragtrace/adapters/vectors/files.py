@@ -98,6 +98,31 @@ def take(path: Path, *, wait_s: float = 0.0) -> int:
             time.sleep(0.01)
 
 
+class Wish:
+    """How a process that stays (the service) asks one that only passes by (a command) for the index: a file's time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "wish"
+        self._since = 0
+
+    @property
+    def made(self) -> bool:
+        """Say whether somebody has asked since `begin`."""
+        try:
+            return self._path.stat().st_mtime_ns > self._since
+        except FileNotFoundError:
+            return False
+
+    def begin(self) -> None:
+        """Note when this process became the owner."""
+        self._path.touch()
+        self._since = self._path.stat().st_mtime_ns
+
+    def make(self) -> None:
+        """Ask the present owner."""
+        self._path.touch()
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold the files of a generation still."""

@@ -23,7 +23,7 @@ from ragtrace.adapters.vectors.payload import VectorPlan, not_usable, require_qu
 from ragtrace.adapters.vectors.qdrant_edge import Closed, EdgeVectors
 from ragtrace.application.ports import Embedding, Hit, IndexMark, Output, VectorEntry, VectorIndex
 from ragtrace.domain.scope import EVERYTHING, Scope
-from ragtrace.errors import IndexDamage, StorageProblem
+from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
 
 LOG = logging.getLogger("ragtrace")
 _T = TypeVar("_T")
@@ -42,6 +42,7 @@ class EmbeddedVectors:
         self._live: EdgeVectors | None = None
         self._building: Building | None = None
         self._failed_at = -1
+        self._wish = files.Wish(folder)
 
     @property
     def legs(self) -> frozenset[Output]:
@@ -59,7 +60,12 @@ class EmbeddedVectors:
         live = self._live
         return live is not None and live.usable
 
-    def acquire(self) -> None:
+    @property
+    def wished(self) -> bool:
+        """Say whether another process has asked for it since this one has it."""
+        return self._wish.made
+
+    def acquire(self, *, insist: bool = False) -> None:
         """Take the generation for the model, the newest of several; make one where there is none.
 
         A damaged one is set aside: the records have all it takes to make it anew.
@@ -74,6 +80,11 @@ class EmbeddedVectors:
             guard = files.take(self.folder / "choose.lock", wait_s=10)
             try:
                 self._live = self._opened()
+                self._wish.begin()
+            except BusyProblem:
+                if insist:
+                    self._wish.make()
+                raise
             finally:
                 os.close(guard)
 

@@ -91,8 +91,13 @@ class OwnedVectors(VectorIndex, Protocol):
         """Say whether this process may change it."""
         ...
 
-    def acquire(self) -> None:
-        """Become its owner until `close`. Raises `BusyProblem` where another process is."""
+    @property
+    def wished(self) -> bool:
+        """Say whether somebody insists on it: whoever only passes by should give it up then."""
+        ...
+
+    def acquire(self, *, insist: bool = False) -> None:
+        """Become its owner until `close`. Raises `BusyProblem` where another process is, and with `insist` asks for it."""
         ...
 
     def maintain(self, follow: Callable[[VectorIndex], object]) -> None:

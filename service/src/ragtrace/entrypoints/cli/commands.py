@@ -10,6 +10,7 @@ from typing import Any
 
 from ragtrace import __version__
 from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.cli import vectors
 from ragtrace.entrypoints.cli.asking import ask as ask
 from ragtrace.entrypoints.cli.console import Console
 from ragtrace.errors import BusyProblem, StorageProblem
@@ -106,6 +107,7 @@ def status(container: Container, _arguments: argparse.Namespace, console: Consol
         "index_in_step": in_step(container.records, container.index, container.analyzer),
         "service": _probe(settings),
     }
+    facts.update(vectors.facts(container))
     for key, value in facts.items():
         console.say(f"{key:14} {value}")
     console.data(facts)

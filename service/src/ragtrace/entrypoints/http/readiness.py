@@ -29,6 +29,8 @@ class Readiness:
         }
         self.selfcheck = selfcheck
         self.failure: Exception | None = None
+        # Parts that work on in the background and keep nobody waiting: what they say of themselves.
+        self.told: dict[str, Callable[[], str]] = {}
         self._over = threading.Event()
 
     @property
@@ -57,6 +59,8 @@ class Readiness:
         states = {name: dict(state) for name, state in self._states.items()}
         if self.selfcheck is not None and self.selfcheck.latest:
             states.setdefault("data", {"ready": True, "detail": "checked"})
+        for name, tell in self.told.items():
+            states.setdefault(name, {"ready": True, "detail": tell()})
         for name, detail in self._failing().items():
             # What kept a part from being loaded is said already.
             if name not in states or states[name]["ready"]:

@@ -15,7 +15,8 @@ import uvicorn
 
 from ragtrace import __version__
 from ragtrace.application.checkup import Subject
-from ragtrace.application.ports import LexicalAnalyzer
+from ragtrace.application.keeping import VectorKeeper
+from ragtrace.application.ports import LexicalAnalyzer, OwnedVectors
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.http.app import create_app
 from ragtrace.entrypoints.http.readiness import Readiness, worth_waiting
@@ -35,6 +36,7 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
     listener = _listen(settings.host, settings.port)
     with listener:
         readiness = _readiness(container)
+        keeper = _keeper(container, readiness)
         generation = environment.get("RAGTRACE_GENERATION", "")
         status = Status(
             readiness=readiness,
@@ -73,6 +75,8 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
             else:
                 if readiness.selfcheck is not None:
                     readiness.selfcheck.refresh()
+                if keeper is not None:
+                    keeper.start()
                 LOG.info(json.dumps({"event": "ready"}))
 
         def waiting(problem: RagTraceError) -> None:
@@ -84,6 +88,8 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
         LOG.info(json.dumps({"event": "listening", "host": host, "port": port, "version": __version__}))
         server.run(sockets=[listener])
         readiness.stop()
+        if keeper is not None:
+            keeper.stop()
     LOG.info(json.dumps({"event": "stopped"}))
     return _outcome(readiness.failure)
 
@@ -148,6 +154,21 @@ def _readiness(container: Container) -> Readiness:
         parts["reranker"] = reranker
     readiness = Readiness(parts, selfcheck)
     return readiness
+
+
+def _keeper(container: Container, readiness: Readiness) -> VectorKeeper | None:
+    """Return what keeps the vectors in step once everything is loaded; None where there are no vectors."""
+    if not container.settings.embedding.model:
+        return None
+
+    def vectors() -> OwnedVectors:
+        found = container.vectors
+        assert found is not None
+        return found
+
+    keeper = VectorKeeper(lambda: container.follower, vectors)
+    readiness.told["vectors"] = lambda: keeper.detail
+    return keeper
 
 
 def _listen(host: str, port: int) -> socket.socket:
