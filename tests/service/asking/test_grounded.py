@@ -188,3 +188,8 @@ def test_numbers_that_no_source_has_are_pointed_out() -> None:
     _, account, _ = ask("휴가 신청 은 3일 전 까지, 모두 25 일이며 1,500 원 [1].")
     assert account is not None and account.supported
     assert account.notices[0].ko.endswith("25, 1,500")
+
+
+def test_a_short_cited_answer_needs_no_words_of_the_source() -> None:
+    pieces, account, _ = ask("가능합니다 [1].")
+    assert shown(pieces) == "가능합니다 [1]." and account is not None and account.supported

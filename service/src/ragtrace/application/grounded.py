@@ -21,8 +21,9 @@ from ragtrace.text import Text
 _OPENING_TERMS = 4
 # An opening that was not enough is looked at again when it has grown by so much: what is analysed stays in proportion.
 _LOOK_AGAIN = 1.1
-# What cites a source of its language has at least this share of its terms from the sources.
+# What cites a source of its language has at least this share of its terms from the sources, unless it has hardly any.
 _CITED_SHARE = 0.2
+_FEW_TERMS = 3
 _CITED_NOTHING = Text(
     "답변에 인용된 출처가 없고, 내용을 문서에서 확인하지 못했습니다.",
     "The answer cites no source, and the documents do not confirm it.",
@@ -184,8 +185,8 @@ class _Gate:
 
     def _shares(self, least: float) -> bool:
         terms = self._terms(self.text)
-        # "Yes [1]." has no terms that could be missing.
-        return not terms or coverage(terms, self._sources) >= least
+        # "Yes, that is possible [1]." has too few terms to miss any.
+        return len(terms) < _FEW_TERMS or coverage(terms, self._sources) >= least
 
     def _speaks_of_the_sources(self, latest: str) -> bool:
         # Words are only looked at when one has ended; half a word is another word.

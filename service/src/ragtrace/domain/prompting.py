@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ragtrace.domain.answers import NO_EVIDENCE, Passage, Question
 from ragtrace.domain.citations import without_marks
@@ -74,7 +75,8 @@ def make_prompt(question: Question, passages: Sequence[Passage], budget: Budget,
     histories = [recent(said, room, lambda turns: cost(system, [*turns, alone]) - bare, _TURNS)]
     histories += [()] if histories[0] else []
     for history in histories:
-
+        # A server counts over HTTP: nothing is counted twice.
+        @cache
         def tokens(sources: int, history: tuple[Turn, ...] = history) -> int:
             return cost(system, [*history, _asking(question, passages[:sources])])
 

@@ -104,7 +104,8 @@ def _plain(
     }
     if explain:
         found = prepared.found
-        facts["analysis"] = dataclasses.asdict(prepared.analysis)
+        analysis = prepared.analysis
+        facts["analysis"] = {**dataclasses.asdict(analysis), "inherited": sorted(analysis.inherited)}
         facts["looked_in"] = {"since": found.scope.since, "until": found.scope.until}
         facts["explain"] = dataclasses.asdict(found.explain)
     return facts
