@@ -1,0 +1,111 @@
+"""OpenVINO GenAI: its thread, its ways to fail, and its end."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ragtrace.adapters.language.openvino import OpenVinoModel
+from ragtrace.application.ports import Generation, Message, Usage
+from ragtrace.errors import ModelProblem, Overloaded
+from tests.support import tiny_llama
+from tests.support.tiny_llama import ANSWER, ASK, ENDLESS
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("openvino_genai") is None, reason="openvino-genai is not installed"
+)
+ASKED = [Message("user", ASK)]
+LOOPING = [Message("user", ENDLESS)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tiny_llama.write(tmp_path, {"tiny.gguf": tiny_llama.gguf(half=True)}) / "tiny.gguf"
+
+
+@pytest.fixture
+def model(path: Path) -> Iterator[OpenVinoModel]:
+    with closing(OpenVinoModel(path, threads=1)) as made:
+        yield made
+
+
+def text(model: OpenVinoModel, asked: list[Message]) -> str:
+    return "".join(each for each in model.stream(asked, Generation(max_tokens=64)) if isinstance(each, str))
+
+
+def test_a_precision_that_it_does_not_read_is_a_model_problem(path: Path) -> None:
+    path.write_bytes(tiny_llama.gguf())
+    with pytest.raises(ModelProblem) as caught:
+        OpenVinoModel(path, threads=1).load()
+    assert "quantization" in caught.value.where
+
+
+def test_a_damaged_folder_is_a_model_problem(tmp_path: Path) -> None:
+    names = ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+    folder = tiny_llama.write(tmp_path / "ov", dict.fromkeys(names, b"<net"))
+    with pytest.raises(ModelProblem):
+        OpenVinoModel(folder, threads=1).load()
+
+
+def test_without_a_template_the_model_is_asked_in_chatml(path: Path) -> None:
+    path.write_bytes(tiny_llama.gguf({"tokenizer.chat_template": None}, half=True))
+    with closing(OpenVinoModel(path, threads=1)) as model:
+        assert model.count_tokens(ASKED) > len("<|im_start|>user")
+
+
+def test_a_place_is_not_waited_for_for_ever(path: Path) -> None:
+    with closing(OpenVinoModel(path, threads=1, parallel=1, timeout_s=0.2)) as model:
+        first = model.stream(LOOPING, Generation(max_tokens=450))
+        next(first)
+        with pytest.raises(Overloaded):
+            for _ in range(100):
+                text(model, ASKED)
+        first.close()  # type: ignore[attr-defined]
+        assert text(model, ASKED) == ANSWER
+
+
+def test_a_long_prompt_is_left_when_nobody_wants_it_any_more(path: Path) -> None:
+    path.write_bytes(tiny_llama.gguf({"llama.context_length": 30_000}, half=True))
+    with closing(OpenVinoModel(path, context_tokens=30_000, threads=1, parallel=1)) as model:
+        model.load()
+        long = [Message("user", "가나다" * 9000 + ASK)]
+        start = time.monotonic()
+        items = list(model.stream(long, Generation(max_tokens=4), lambda: time.monotonic() - start > 0.3))
+        assert isinstance(items[-1], Usage) and items[-1].finish == "cancelled" and len(items) == 1
+        assert text(model, ASKED) == ANSWER
+
+
+def test_closing_ends_what_is_under_way(model: OpenVinoModel) -> None:
+    items = model.stream(LOOPING, Generation(max_tokens=450))
+    next(items)
+    model.close()
+    with pytest.raises(ModelProblem):
+        list(items)
+    assert "openvino" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_process_ends_while_an_answer_is_made(path: Path) -> None:
+    code = (
+        "from pathlib import Path; import sys\n"
+        "from ragtrace.adapters.language.openvino import OpenVinoModel\n"
+        "from ragtrace.application.ports import Generation, Message\n"
+        "model = OpenVinoModel(Path(sys.argv[1]), threads=1)\n"
+        f"items = model.stream([Message('user', {ENDLESS!r})], Generation(max_tokens=400))\n"
+        "print(next(items), flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert (done.returncode, done.stdout.decode().strip()) == (0, "가"), done.stderr.decode()[-2000:]
