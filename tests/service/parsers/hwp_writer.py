@@ -126,22 +126,23 @@ def document(
     *sections: bytes,
     flags: int = COMPRESSED,
     outline: Sequence[int] = (0,),
+    lists: bytes = b"",
     summary: Mapping[int, str | datetime] | None = None,
     declared: int | None = None,
     extra: Mapping[str, bytes] | None = None,
     version: int = 0x05000300,
 ) -> bytes:
-    """Return a document. `outline` gives the outline level of each paragraph shape, 0 for text."""
+    """Return a document.
+
+    `outline` gives the outline level of each paragraph shape, 0 for text, below 0 for a level of the first of `lists`.
+    """
 
     def packed(data: bytes) -> bytes:
         return _deflated(data) if flags & COMPRESSED else data
 
-    shapes = b"".join(
-        record(25, 1, struct.pack("<I", (1 << 23 | (level - 1) << 25) if level else 0) + bytes(50))
-        for level in outline
-    )
+    shapes = b"".join(record(25, 1, _shape(level)) for level in outline)
     count = len(sections) if declared is None else declared
-    info = record(16, 0, struct.pack("<H", count) + bytes(24)) + record(17, 0, bytes(72)) + shapes
+    info = record(16, 0, struct.pack("<H", count) + bytes(24)) + record(17, 0, bytes(72)) + lists + shapes
     streams = {
         "FileHeader": b"HWP Document File".ljust(32, b"\0") + struct.pack("<II", version, flags) + bytes(216),
         "DocInfo": packed(info),
@@ -151,6 +152,27 @@ def document(
     if summary:
         streams["\x05HwpSummaryInformation"] = property_set(summary)
     return compound_file(streams | dict(extra or {}))
+
+
+def numbering(*levels: tuple[str, int], start: int = 1) -> bytes:
+    """Return a list of seven levels by their texts and forms; the first one counts from `start`."""
+    padded = [*levels, *[("", 0)] * (7 - len(levels))]
+    heads = (
+        struct.pack("<IHHIH", 0xC | form << 5, 0, 50, 0xFFFFFFFF, len(text)) + text.encode("utf-16-le")
+        for text, form in padded
+    )
+    return record(23, 1, b"".join(heads) + struct.pack("<H7I", start, start, *[1] * 6))
+
+
+def section_control(outline_list: int) -> Control:
+    """Return the control of a section, which names the list that its outline is counted by."""
+    return Control(2, "secd", lambda level: b"", bytes(14) + struct.pack("<H", outline_list) + bytes(10))
+
+
+def _shape(level: int) -> bytes:
+    kind = 1 if level > 0 else 2
+    attributes = kind << 23 | (abs(level) - 1) << 25 if level else 0
+    return struct.pack("<I26xH", attributes, 1 if level < 0 else 0) + bytes(22)
 
 
 def _deflated(data: bytes) -> bytes:

@@ -82,13 +82,18 @@ def section(*paragraphs: str, year: str = "2011") -> str:
 def parts(
     *sections: str,
     outline: Sequence[int] = (0,),
+    lists: str = "",
     title: str = "",
     meta: Mapping[str, str] | None = None,
     spine: Sequence[int] | None = None,
 ) -> dict[str, bytes | str]:
-    """Return the members of a document. `outline` gives the outline level of each paragraph property, 0 for text."""
+    """Return the members of a document.
+
+    `outline` gives the outline level of each paragraph property, 0 for text, below 0 for a level of the list 1.
+    """
     shapes = "".join(
-        f'<hh:paraPr id="{number}"><hh:heading type="{"OUTLINE" if level else "NONE"}" idRef="0" level="{max(level - 1, 0)}"/></hh:paraPr>'
+        f'<hh:paraPr id="{number}"><hh:heading type="{"OUTLINE" if level > 0 else "NUMBER" if level else "NONE"}" '
+        f'idRef="{int(level < 0)}" level="{max(abs(level) - 1, 0)}"/></hh:paraPr>'
         for number, level in enumerate(outline)
     )
     items = "".join(
@@ -109,7 +114,16 @@ def parts(
         "Contents/content.hpf": f'<opf:package xmlns:opf="http://www.idpf.org/2007/opf/"><opf:metadata><opf:title>{title}</opf:title>{metas}'
         f'</opf:metadata><opf:manifest><opf:item id="header" href="Contents/header.xml"/>{items}</opf:manifest>'
         f'<opf:spine><opf:itemref idref="header"/>{order}</opf:spine></opf:package>',
-        "Contents/header.xml": f'<hh:head xmlns:hh="{HEAD}"><hh:refList>{shapes}</hh:refList></hh:head>',
+        "Contents/header.xml": f'<hh:head xmlns:hh="{HEAD}"><hh:refList>{lists}{shapes}</hh:refList></hh:head>',
         **{f"Contents/section{at}.xml": one for at, one in enumerate(sections)},
         "Preview/PrvText.txt": "미리보기 글",
     }
+
+
+def numbering(number: int, *levels: tuple[str, str], start: int = 1) -> str:
+    """Return a list by the texts and forms of its levels; the first one counts from `start`."""
+    heads = "".join(
+        f'<hh:paraHead start="{start if at == 1 else 1}" level="{at}" numFormat="{form}">{text}</hh:paraHead>'
+        for at, (text, form) in enumerate(levels, 1)
+    )
+    return f'<hh:numbering id="{number}" start="0">{heads}</hh:numbering>'

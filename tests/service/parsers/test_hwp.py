@@ -31,8 +31,10 @@ from tests.service.parsers.hwp_writer import (
     group,
     inline,
     note,
+    numbering,
     paragraph,
     record,
+    section_control,
     table,
 )
 
@@ -195,6 +197,45 @@ def test_outline_levels_used_for_lists_lose_nothing() -> None:
     body = [paragraph(line, shape=1 if at == 0 else 2) for at, line in enumerate(lines)]
     parsed = parse(document(b"".join(body), outline=(0, 1, 2)))
     assert parsed.sections == (Section(("신청",), "가. 기한\n나. 방법\n다. 승인"),)
+
+
+def test_numbers_before_paragraphs_are_counted_over_sections() -> None:
+    lists = numbering(("제^1장", 0), ("제^2조", 0), ("^1.^2.^3", 0)) + numbering(("^1.", 8), start=3)
+    body = [
+        paragraph(section_control(1), "총칙", shape=1), paragraph("목적을 정한다.", shape=2), paragraph("정의를 정한다.", shape=2),
+        paragraph("세부를 정한다.", shape=3), paragraph("보칙", shape=1),
+    ]  # fmt: skip
+    parsed = parse(
+        document(b"".join(body), paragraph("시행한다.", shape=2), outline=(0, 1, 2, 3), lists=lists)
+    )
+    assert parsed.sections == (
+        Section(("제1장 총칙",), "제1조 목적을 정한다.\n제2조 정의를 정한다.\n1.2.1 세부를 정한다."),
+        Section(("제2장 보칙",), "제1조 시행한다."),
+    )
+    other = [paragraph(section_control(2), "다른 개요", shape=1), paragraph("글.")]
+    assert parse(document(b"".join(other), outline=(0, 1), lists=lists)).sections[0].path == (
+        "다. 다른 개요",
+    )
+
+
+def test_a_numbered_list_counts_apart_from_the_outline() -> None:
+    lists = numbering(("^1.", 0), ("^n)", 10), ("^N", 0))
+    levels = (0, 1, -1, -2, -3)
+    body = [
+        paragraph(section_control(1), "장", shape=1), paragraph("하나", shape=2), paragraph("속", shape=3), paragraph("더 속", shape=4),
+        paragraph("둘", shape=2), paragraph("속", shape=3),
+    ]  # fmt: skip
+    (section,) = parse(document(b"".join(body), outline=levels, lists=lists)).sections
+    assert section.path == ("1. 장",)
+    assert section.text.split("\n") == ["1. 하나", "1.ㄱ) 속", "1.ㄱ.1. 더 속", "2. 둘", "2.ㄱ) 속"]
+
+
+def test_a_list_cut_off_or_unknown_gives_no_number_and_loses_no_text() -> None:
+    lists = record(23, 1, b"\xff" * 20)
+    assert parse(document(paragraph("글", shape=1), outline=(0, -1), lists=lists)).sections == (
+        Section((), "글"),
+    )
+    assert parse(document(paragraph("글", shape=1), outline=(0, -1))).sections == (Section((), "글"),)
 
 
 def test_title_and_day_come_from_the_summary_in_korean_time() -> None:

@@ -11,7 +11,7 @@ from ragtrace.adapters.hwpx import HwpxParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
 from ragtrace.limits import HANGUL_DEPTH
-from tests.service.parsers.hwpx_writer import archive, ctrl, listed, p, parts, run, section, t, tbl
+from tests.service.parsers.hwpx_writer import archive, ctrl, listed, numbering, p, parts, run, section, t, tbl
 
 ENCRYPTED = (
     '<odf:manifest xmlns:odf="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><odf:file-entry full-path="Contents/section0.xml">'
@@ -159,6 +159,24 @@ def test_outline_paragraphs_become_section_paths() -> None:
     )
 
 
+def test_numbers_before_paragraphs_are_counted_over_sections() -> None:
+    lists = numbering(2, ("제^1장", "DIGIT"), ("제^2조", "DIGIT")) + numbering(
+        1, ("^1)", "HANGUL_SYLLABLE"), start=3
+    )
+    head = '<hp:secPr outlineShapeIDRef="2"/>'
+    first = section(
+        p(run(head, t("총칙")), shape=1),
+        p("목적을 정한다.", shape=2),
+        p("목록이다.", shape=3),
+        p("정의를 정한다.", shape=2),
+    )
+    second = section(p(run(head, t("보칙")), shape=1), p("목록이다.", shape=3), p("시행한다.", shape=2))
+    assert parse(parts(first, second, outline=(0, 1, 2, -1), lists=lists)).sections == (
+        Section(("제1장 총칙",), "제1조 목적을 정한다.\n다) 목록이다.\n제2조 정의를 정한다."),
+        Section(("제2장 보칙",), "라) 목록이다.\n제1조 시행한다."),
+    )
+
+
 def test_title_and_day_come_from_the_metadata_in_korean_time() -> None:
     meta = {"CreatedDate": "2019-01-01T00:00:00Z", "ModifiedDate": "2024-02-28T15:30:00Z"}
     parsed = parse(parts(section(p("글")), title="휴가 규정", meta=meta))
@@ -227,7 +245,7 @@ def test_tables_in_tables_without_end_are_refused_without_a_recursion_error() ->
 def test_absurd_numbers_in_a_table_are_not_believed() -> None:
     table = (
         tbl([["가", "나"]])
-        .replace('rowSpan="1"', 'rowSpan="99999999999"')
+        .replace('rowSpan="1"', 'rowSpan="' + "9" * 5000 + '"')
         .replace('colAddr="1"', 'colAddr="-5"')
     )
     assert says(p(table)) == "가 | 나"

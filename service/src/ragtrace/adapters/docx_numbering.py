@@ -7,24 +7,10 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from ragtrace.adapters.numerals import written
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PLACE = re.compile(r"%([1-9])")
-_ROMAN = (
-    (1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"), (9, "ix"),
-    (5, "v"), (4, "iv"), (1, "i"),
-)  # fmt: skip
-_ALPHABETS = {
-    "ganada": "가나다라마바사아자차카타파하",
-    "chosung": "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ",
-    "upperLetter": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    "lowerLetter": "abcdefghijklmnopqrstuvwxyz",
-    "decimalEnclosedCircle": "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳",
-    "koreanDigital": "일이삼사오육칠팔구",
-    "koreanCounting": "일이삼사오육칠팔구",
-    "ideographDigital": "一二三四五六七八九",
-}
-# Letters begin again doubled (aa, bb) after the last; the others have no agreed continuation.
-_DOUBLED = frozenset({"upperLetter", "lowerLetter"})
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,7 @@ class Numbering:
         def put(match: re.Match[str]) -> str:
             at = int(match[1]) - 1
             form = levels[at].form if at in levels else "decimal"
-            return _written(counters.get(at, 1), form)
+            return written(counters.get(at, 1), form)
 
         return " ".join(_PLACE.sub(put, levels[level].text).split())
 
@@ -114,18 +100,3 @@ def _value(element: etree._Element, name: str) -> str:
 def _number(element: etree._Element, attribute: str) -> int:
     text = element.get(attribute) or ""
     return int(text) if re.fullmatch(r"\d{1,9}", text) else 0
-
-
-def _written(count: int, form: str) -> str:
-    if form in ("upperRoman", "lowerRoman") and 0 < count < 4000:
-        roman = ""
-        for value, letters in _ROMAN:
-            roman += letters * (count // value)
-            count %= value
-        return roman.upper() if form == "upperRoman" else roman
-    alphabet = _ALPHABETS.get(form, "")
-    if 0 < count <= len(alphabet):
-        return alphabet[count - 1]
-    if form in _DOUBLED and 0 < count <= 26 * 8:
-        return alphabet[(count - 1) % 26] * ((count - 1) // 26 + 1)
-    return f"{count:02d}" if form == "decimalZero" else str(count)

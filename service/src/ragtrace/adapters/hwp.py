@@ -1,7 +1,7 @@
 """Parser for HWP 5, the binary format of Hangul since 2002.
 
 본 제품은 한글과컴퓨터의 한글 문서 파일(.hwp) 공개 문서를 참고하여 개발하였습니다. ("한글 문서 파일 형식 5.0", revision 1.3; table 3 flags, table 7
-summary, tables 44 and 58 outline levels.) The preview text PrvText is never read: it is a piece of the document, and in protected
+summary.) The preview text PrvText is never read: it is a piece of the document, and in protected
 documents it is what the protection leaves over.
 """
 
@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Final
 
 from ragtrace.adapters.facts import choose_date, choose_title, day_of
-from ragtrace.adapters.hangul import fill
-from ragtrace.adapters.hwp_body import read_section
-from ragtrace.adapters.hwp_records import DOCUMENT_PROPERTIES, PARA_SHAPE, read_records
+from ragtrace.adapters.hangul import Block, fill
+from ragtrace.adapters.hwp_body import SectionReader
+from ragtrace.adapters.hwp_info import read_info
+from ragtrace.adapters.hwp_records import read_records
 from ragtrace.adapters.ole_guard import GuardedOle, open_ole
 from ragtrace.adapters.outline import Outline
 from ragtrace.adapters.zip_guard import damaged, encrypted, inflate
@@ -49,10 +50,13 @@ class HwpParser:
         file = open_ole(data)
         flags = _flags(file)
         streams = _Streams(file, bool(flags & _COMPRESSED))
-        sections, levels = _document(streams)
+        info = read_info(read_records(streams.read("DocInfo"), "DocInfo"))
+        reader = SectionReader(info)
         outline = Outline()
-        for name in _section_names(file, sections):
-            fill(outline, read_section(read_records(streams.read(name), name), levels))
+        blocks: list[Block] = []
+        for name in _section_names(file, info.sections):
+            blocks += reader.read(read_records(streams.read(name), name))
+        fill(outline, blocks)
         found = outline.sections()
         title, stated = _summary(file)
         return ParsedDocument(
@@ -128,23 +132,6 @@ def _flags(file: GuardedOle) -> int:
             hint=Text("보호를 푼 파일을 넣어 주십시오.", "Take the unprotected file."),
         )
     return flags
-
-
-def _document(streams: _Streams) -> tuple[int, list[int]]:
-    """Return the number of sections and the outline level of every paragraph shape (0: text) from DocInfo."""
-    sections = 0
-    levels: list[int] = []
-    waiting = read_records(streams.read("DocInfo"), "DocInfo")[::-1]
-    while waiting:
-        record = waiting.pop()
-        waiting += record.children[::-1]
-        if record.tag == DOCUMENT_PROPERTIES:
-            sections = int.from_bytes(record.data[:2], "little")
-        elif record.tag == PARA_SHAPE:
-            attributes = int.from_bytes(record.data[:4], "little")
-            is_outline = attributes >> 23 & 3 == 1
-            levels.append((attributes >> 25 & 7) + 1 if is_outline else 0)
-    return sections, levels
 
 
 def _section_names(file: GuardedOle, declared: int) -> list[str]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ragtrace.adapters.hangul import Block, Cell, Grid, Line, clean, deeper, plain
+from ragtrace.adapters.hangul_numbers import Counting
+from ragtrace.adapters.hwp_info import Info
 from ragtrace.adapters.hwp_records import (
     CTRL_HEADER,
     EQUATION,
@@ -31,28 +33,38 @@ _NOTES: Final = frozenset({"fn  ", "en  "})
 _DRAWING: Final = "gso "
 # A list header has eight bytes, then a cell's address: column, row, columns covered, rows covered (u16 each).
 _CELL: Final = struct.Struct("<8x4H")
+_SECTION: Final = "secd"
+# Where a section's control names the list that its outline is counted by.
+_OUTLINE_LIST: Final = slice(18, 20)
 _FIRST_CAPTION: Final = 3
 # The published table ends at bit 6; bits 16, 17 and 19 are inner margin, protection and forms, and 18 is the title cell.
 _TITLE_CELL: Final = 1 << 18
 _REPEATED_HEADER: Final = 1 << 2
 
 
-def read_section(records: Sequence[Record], levels: Sequence[int]) -> list[Block]:
-    """Return a section's blocks; `levels` gives the outline level of each paragraph shape."""
-    return _Reader(levels).paragraphs(records, 0)
+class SectionReader:
+    """Reads the sections of one document one after another: numbers go on counting from section to section."""
 
+    def __init__(self, info: Info) -> None:
+        self._info = info
+        self._counting = Counting(info.lists)
 
-class _Reader:
-    def __init__(self, levels: Sequence[int]) -> None:
-        self._levels = levels
+    def read(self, records: Sequence[Record]) -> list[Block]:
+        """Return a section's blocks. Raises `ParseProblem` where tables and boxes are nested absurdly."""
+        return self.paragraphs(records, 0)
 
     def paragraphs(self, records: Sequence[Record], depth: int) -> list[Block]:
         """Return the blocks of the paragraphs among `records`."""
         return [block for one in records if one.tag == PARA_HEADER for block in self._paragraph(one, depth)]
 
     def _paragraph(self, record: Record, depth: int) -> Iterator[Block]:
-        level = self._level(record)
-        line: list[str] = []
+        for child in record.children:
+            if child.control == _SECTION:
+                self._counting.outline = str(int.from_bytes(child.data[_OUTLINE_LIST], "little"))
+        head = self._info.head(int.from_bytes(record.data[8:10], "little"))
+        level = head.outline_level
+        label = self._counting.label(head)
+        line = [f"{label} "] if label else []
         after: list[Block] = []
         for piece in self._pieces(record):
             if isinstance(piece, str):
@@ -138,10 +150,6 @@ class _Reader:
             return Cell((1 << 16) + number, 0, 1, blocks)
         column, row, _, rows = _CELL.unpack_from(part[0].data)
         return Cell(row, column, max(rows, 1), blocks)
-
-    def _level(self, record: Record) -> int:
-        shape = int.from_bytes(record.data[8:10], "little")
-        return self._levels[shape] if len(record.data) >= 10 and shape < len(self._levels) else 0
 
 
 def _number(data: bytes) -> str:

@@ -19,6 +19,7 @@ from ragtrace.text import Text
 
 _BEGIN: Final = 0x10
 DOCUMENT_PROPERTIES: Final = _BEGIN
+NUMBERING: Final = _BEGIN + 7
 PARA_SHAPE: Final = _BEGIN + 9
 PARA_HEADER: Final = _BEGIN + 50
 PARA_TEXT: Final = _BEGIN + 51

@@ -12,8 +12,9 @@ from lxml import etree
 
 from ragtrace.adapters.chart_text import chart_rows
 from ragtrace.adapters.facts import choose_date, choose_title, day_of
-from ragtrace.adapters.hangul import fill
-from ragtrace.adapters.hwpx_body import local_name, read_section
+from ragtrace.adapters.hangul import Block, fill
+from ragtrace.adapters.hangul_numbers import FORMS, PLAIN, Head, ListLevel
+from ragtrace.adapters.hwpx_body import SectionReader, local_name, whole_number
 from ragtrace.adapters.outline import Outline
 from ragtrace.adapters.xml_guard import parse_xml
 from ragtrace.adapters.zip_guard import GuardedZip, damaged, encrypted, open_zip
@@ -38,14 +39,15 @@ class HwpxParser:
         archive = open_zip(data)
         _refuse_encrypted(archive)
         package = _package(archive)
-        levels = _outline_levels(archive)
         outline = Outline()
+        blocks: list[Block] = []
         left = HWP_TEXT_BYTES
 
         def chart(name: str) -> list[list[str]]:
             # Charts are the same part as in OOXML.
             return chart_rows(parse_xml(archive.read(name), name)) if name in archive else []
 
+        reader = SectionReader(*_heads_and_lists(archive), chart)
         for name in _sections(archive, package):
             left -= archive.size(name)
             if left < 0:
@@ -55,7 +57,8 @@ class HwpxParser:
                         f"Its text is larger than {HWP_TEXT_BYTES >> 20} MiB.",
                     )
                 )
-            fill(outline, read_section(parse_xml(archive.read(name), name), levels, chart))
+            blocks += reader.read(parse_xml(archive.read(name), name))
+        fill(outline, blocks)
         found = outline.sections()
         title, day = _metadata(package)
         return ParsedDocument(
@@ -111,20 +114,37 @@ def _spine(archive: GuardedZip, package: etree._Element) -> Iterator[str]:
         yield name
 
 
-def _outline_levels(archive: GuardedZip) -> dict[str, int]:
-    """Return the outline level of the paragraph properties that have one, by their id."""
+def _heads_and_lists(archive: GuardedZip) -> tuple[dict[str, Head], dict[str, dict[int, ListLevel]]]:
+    """Return what stands before paragraphs, by the id of their properties, and the levels of the lists by id."""
+    heads: dict[str, Head] = {}
+    lists: dict[str, dict[int, ListLevel]] = {}
     name = next((one for one in archive.names if one.lower().endswith("contents/header.xml")), None)
     if name is None:
-        return {}
-    levels: dict[str, int] = {}
+        return heads, lists
     for element in parse_xml(archive.read(name), name).iter():
-        if local_name(element) != "paraPr":
-            continue
-        for child in element:
-            if local_name(child) == "heading" and child.get("type") == "OUTLINE":
-                level = child.get("level", "0")
-                levels[element.get("id", "")] = (int(level) if level.isdecimal() else 0) + 1
-    return levels
+        kind = local_name(element)
+        if kind == "paraPr":
+            for child in element:
+                if local_name(child) == "heading":
+                    heads[element.get("id", "")] = _head(child)
+        elif kind == "numbering":
+            levels = (_level(one) for one in element if local_name(one) == "paraHead")
+            lists[element.get("id", "")] = dict(levels)
+    return heads, lists
+
+
+def _head(element: etree._Element) -> Head:
+    level = whole_number(element, "level", 0) + 1
+    if element.get("type") == "OUTLINE":
+        return Head("outline", level)
+    return Head("number", level, element.get("idRef", "")) if element.get("type") == "NUMBER" else PLAIN
+
+
+def _level(element: etree._Element) -> tuple[int, ListLevel]:
+    form = dict(FORMS).get(element.get("numFormat", ""), "decimal")
+    return whole_number(element, "level", 1), ListLevel(
+        whole_number(element, "start", 1), form, element.text or ""
+    )
 
 
 def _metadata(package: etree._Element | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 from lxml import etree
 
 from ragtrace.adapters.hangul import Block, Cell, Grid, Line, clean, deeper, grid_of, plain
+from ragtrace.adapters.hangul_numbers import PLAIN, Counting, Head, ListLevel
 
 # Elements inside a piece of text that stand for a character (§10.9); other ones only mark a place.
 _SIGNS: Final = {"lineBreak": "\n", "tab": "\t", "nbSpace": " ", "fwSpace": " ", "hyphen": "-"}
@@ -38,30 +39,37 @@ def local_name(element: etree._Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def read_section(
-    root: etree._Element, levels: Mapping[str, int], chart: Callable[[str], Sequence[Sequence[str]]]
-) -> list[Block]:
-    """Return a section's blocks.
+class SectionReader:
+    """Reads the sections of one document one after another: numbers go on counting from section to section."""
 
-    `levels` gives the outline level of paragraph properties by id, `chart` the rows of a chart by the name of its part.
-    """
-    return _Reader(levels, chart).paragraphs(root, 0)
-
-
-class _Reader:
-    def __init__(self, levels: Mapping[str, int], chart: Callable[[str], Sequence[Sequence[str]]]) -> None:
-        self._levels = levels
+    def __init__(
+        self,
+        heads: Mapping[str, Head],
+        lists: Mapping[str, Mapping[int, ListLevel]],
+        chart: Callable[[str], Sequence[Sequence[str]]],
+    ) -> None:
+        """Take the heads of paragraph properties by id, the lists by id, and what reads a chart by its part's name."""
+        self._heads = heads
+        self._counting = Counting(lists)
         self._chart = chart
         # Tracked deletions run from one mark to another, also over runs and paragraphs.
         self._deleted = 0
+
+    def read(self, root: etree._Element) -> list[Block]:
+        """Return a section's blocks. Raises `ParseProblem` where tables and boxes are nested absurdly."""
+        return self.paragraphs(root, 0)
 
     def paragraphs(self, parent: etree._Element, depth: int) -> list[Block]:
         """Return the blocks of the paragraphs right below `parent`."""
         return [block for one in parent if local_name(one) == "p" for block in self._paragraph(one, depth)]
 
     def _paragraph(self, paragraph: etree._Element, depth: int) -> Iterator[Block]:
-        level = self._levels.get(paragraph.get("paraPrIDRef", ""), 0)
-        line: list[str] = []
+        for one in paragraph.iterfind("{*}run/{*}secPr"):
+            self._counting.outline = one.get("outlineShapeIDRef", "")
+        head = self._heads.get(paragraph.get("paraPrIDRef", ""), PLAIN)
+        level = head.outline_level
+        label = self._counting.label(head)
+        line = [f"{label} "] if label else []
         after: list[Block] = []
         for run in paragraph:
             for element in _members(run) if local_name(run) == "run" else ():
@@ -147,12 +155,15 @@ class _Reader:
             for column, cell in enumerate(one for one in row if local_name(one) == "tc"):
                 parts = {local_name(one): one for one in cell}
                 place, span = parts.get("cellAddr"), parts.get("cellSpan")
-                number = _number(place, "rowAddr", at)
+                number = whole_number(place, "rowAddr", at)
                 headers[number] = headers.get(number, True) and cell.get("header") == "1"
                 blocks = tuple(self._listed(cell, depth))
                 cells.append(
                     Cell(
-                        number, _number(place, "colAddr", column), max(_number(span, "rowSpan", 1), 1), blocks
+                        number,
+                        whole_number(place, "colAddr", column),
+                        max(whole_number(span, "rowSpan", 1), 1),
+                        blocks,
                     )
                 )
         for one in element:
@@ -175,7 +186,8 @@ def _members(element: etree._Element) -> Iterator[etree._Element]:
             yield child
 
 
-def _number(element: etree._Element | None, name: str, otherwise: int) -> int:
+def whole_number(element: etree._Element | None, name: str, otherwise: int) -> int:
+    """Return an attribute as a number of at most nine digits, `otherwise` where it is none."""
     value = element.get(name, "") if element is not None else ""
     return int(value) if value.isdecimal() and len(value) < 10 else otherwise
 
