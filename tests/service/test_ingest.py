@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ragtrace.adapters.folder import FolderSource
-from ragtrace.application.ingest import IngestReport
+from ragtrace.application.ingest import IngestReport, Wishes
 from ragtrace.application.ports import IndexEntry, IndexMark
 from ragtrace.application.reconcile import bring_in_step, in_step
 from ragtrace.errors import UsageProblem
@@ -42,7 +42,7 @@ def test_a_missing_file_goes_only_when_asked_and_only_from_its_source() -> None:
     use_case.run(MemorySource({"z.txt": b"other\nother"}, name="other"))
     del source.contents["a.txt"]
     assert "a.txt" not in statuses(use_case.run(source))
-    assert statuses(use_case.run(source, delete_missing=True))["a.txt"] == "removed"
+    assert statuses(use_case.run(source, Wishes(delete_missing=True)))["a.txt"] == "removed"
     assert [each.path for each in use_case.records.documents()] == ["b.txt", "c.txt", "z.txt"]
     assert not asking(use_case).answer("휴가").supported
 
@@ -62,7 +62,7 @@ def test_a_file_that_became_unreadable_keeps_its_last_good_text() -> None:
     use_case, source = ingest(), MemorySource(dict(FILES))
     use_case.run(source)
     source.contents["a.txt"] = b"BROKEN"
-    assert use_case.run(source, delete_missing=True).failed
+    assert use_case.run(source, Wishes(delete_missing=True)).failed
     assert asking(use_case).answer("휴가").supported
 
 
@@ -116,7 +116,7 @@ def test_killed_at_any_step_the_next_start_shows_exactly_the_records(fatal: int)
     use_case.run(MemorySource({"a.txt": "옛\n휴가 옛날".encode(), "old.txt": b"gone\ngone"}))
     records.steps, records.fatal = 0, fatal
     with pytest.raises(Killed):
-        use_case.run(MemorySource(dict(FILES)), delete_missing=True)
+        use_case.run(MemorySource(dict(FILES)), Wishes(delete_missing=True))
     records.fatal = -1
     analyzer = WordAnalyzer()
     bring_in_step(records, index, analyzer)
@@ -124,7 +124,7 @@ def test_killed_at_any_step_the_next_start_shows_exactly_the_records(fatal: int)
     assert index.size() == records.counts()[1]
     known = {chunk.id for one in records.load(records.document_ids()) for chunk in one.chunks}
     assert {hit.chunk_id for hit in index.search({"휴가": 1, "출장": 1, "서버": 1, "gone": 1}, 99)} <= known
-    use_case.run(MemorySource(dict(FILES)), delete_missing=True)
+    use_case.run(MemorySource(dict(FILES)), Wishes(delete_missing=True))
     assert sorted(use_case.records.known("memory")) == ["a.txt", "b.txt", "c.txt"]
     assert not asking(use_case).answer("gone").supported
 

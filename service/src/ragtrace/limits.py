@@ -101,6 +101,8 @@ EMBEDDING_CACHE_BYTES = 1 << 30
 CHAT_MESSAGES = 200
 STOP_TEXTS = 4
 EMBEDDING_TEXTS = 256
+# Chunks embedded anew when the vectors are verified: each costs a pass of the model.
+VERIFY_VECTORS = 20
 # How often the owner of the vectors looks for changes of the records, and when it tries again what went wrong.
 VECTOR_POLL_S = 1.0
 VECTOR_RETRY_S = 15.0

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ragtrace.application.ingest import wanted
 from ragtrace.application.ports import FoundFile
+from ragtrace.application.reading import wanted
 from ragtrace.errors import AccessProblem, ParseProblem, UsageProblem
 from ragtrace.text import Text
 
@@ -94,7 +94,12 @@ class FolderSource:
             return FoundFile(relative, _UNSUPPORTED, ignored=True)
         if os.path.islink(path) and not self._inside(path):
             return FoundFile(relative, _OUTSIDE)
-        return FoundFile(relative)
+        try:
+            status = os.stat(path)
+        except OSError:
+            # Gone since it was listed, or not to be seen: reading it says what it is.
+            return FoundFile(relative)
+        return FoundFile(relative, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
     def _inside(self, path: str) -> bool:
         try:

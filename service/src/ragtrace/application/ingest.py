@@ -3,57 +3,93 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ragtrace.application.ports import (
     Clock,
-    DocumentParser,
+    DocumentReader,
     DocumentSource,
+    FileContent,
     FoundFile,
-    IndexMark,
     LexicalAnalyzer,
     LexicalIndex,
+    ReadFile,
     Records,
+    RefusedFile,
     StoredDocument,
 )
-from ragtrace.application.reconcile import bring_in_step, index_entries
+from ragtrace.application.reading import wanted as wanted
+from ragtrace.application.reconcile import bring_in_step, commit_change
 from ragtrace.domain.chunks import ChunkRules, chunk_document
-from ragtrace.domain.documents import Document, document_id, find_date
+from ragtrace.domain.documents import Document, ParsedDocument, document_id, find_date
 from ragtrace.errors import AccessProblem, ParseProblem
-from ragtrace.limits import BATCH_CHUNKS
+from ragtrace.limits import BATCH_CHUNKS, PROGRESS_FILES
 from ragtrace.text import Text
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 Status = Literal["added", "updated", "unchanged", "skipped", "failed", "removed"]
+STATUSES: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "skipped", "failed")
+_NO_TEXT = Text("글이 없습니다.", "It holds no text.")
+_EMPTY_SOURCE = Text(
+    "폴더가 비어 있어 아무 문서도 지우지 않았습니다(연결이 끊긴 폴더일 수 있음).",
+    "The folder is empty, so no document was removed; it may be a drive that is not mounted.",
+)
 
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file, and why where it was not taken in."""
+    """What became of one file, and why where it was not taken in. `seconds` is what parsing it took."""
 
     path: str
     status: Status
     reason: Text | None = None
     chunks: int = 0
+    size: int = 0
+    seconds: float = 0.0
 
 
 @dataclass
 class IngestReport:
-    """Every file's outcome."""
+    """Every file's outcome; `total` is the number of files that were met."""
 
     source: str
+    total: int = 0
     outcomes: list[FileOutcome] = field(default_factory=list)
+    _counts: Counter[Status] = field(default_factory=Counter)
+
+    def add(self, outcome: FileOutcome) -> None:
+        """Add a file's outcome."""
+        self.outcomes.append(outcome)
+        self._counts[outcome.status] += 1
 
     def count(self, status: Status) -> int:
         """Return how many files ended so."""
-        return sum(outcome.status == status for outcome in self.outcomes)
+        return self._counts[status]
 
     @property
     def failed(self) -> bool:
         """Say whether any file could not be taken in."""
-        return any(outcome.status == "failed" for outcome in self.outcomes)
+        return self._counts["failed"] > 0
+
+    @property
+    def changed(self) -> bool:
+        """Say whether any document is another than before."""
+        return any(self._counts[status] for status in ("added", "updated", "removed"))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How one run shall go: `group` None keeps what each document has; `only` names the paths to look at, None all;
+    `retry` reads files again that were refused with the same content.
+    """
+
+    delete_missing: bool = False
+    group: str | None = None
+    only: frozenset[str] | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +99,7 @@ class Ingest:
     records: Records
     index: LexicalIndex
     analyzer: LexicalAnalyzer
-    parsers: tuple[DocumentParser, ...]
+    reader: DocumentReader
     rules: ChunkRules
     clock: Clock
     batch: int = 300
@@ -71,101 +107,244 @@ class Ingest:
     def run(
         self,
         source: DocumentSource,
+        wishes: Wishes | None = None,
         *,
-        delete_missing: bool = False,
         progress: Callable[[IngestReport], None] | None = None,
+        outcome: Callable[[FileOutcome], None] | None = None,
     ) -> IngestReport:
-        """Bring records and index to what the source holds now; a file that cannot be read does not stop the rest."""
+        """Bring records and index to what the source holds now; a file that cannot be read does not stop the rest.
+
+        What was committed stays when the process dies; running it again goes on. `progress` is called after every
+        commit and now and then between, `outcome` for every file as soon as its outcome is safe.
+        """
         bring_in_step(self.records, self.index, self.analyzer)
-        report = IngestReport(source.name)
-        known = self.records.known(source.name)
-        met: set[str] = set()
-        waiting: list[StoredDocument] = []
-        for found in source.files(self._suffixes()):
-            met.add(found.path)
-            outcome, stored = self._examine(source, found, known)
-            report.outcomes.append(outcome)
-            if stored is not None:
-                waiting.append(stored)
-            if len(waiting) >= self.batch or sum(len(one.chunks) for one in waiting) >= BATCH_CHUNKS:
-                self._commit(waiting, [])
-                waiting = []
-                if progress is not None:
-                    progress(report)
-        gone = sorted(set(known) - met) if delete_missing else []
-        report.outcomes += [FileOutcome(path, "removed") for path in gone]
-        if waiting or gone:
-            self._commit(waiting, [known[path].id for path in gone])
-        if progress is not None:
-            progress(report)
-        return report
+        run = _Run(self, source, wishes or Wishes(), progress, outcome)
+        run.take_in()
+        run.remove_missing()
+        run.commit()
+        run.report.outcomes.sort(key=lambda each: each.path)
+        return run.report
 
-    def _suffixes(self) -> frozenset[str]:
-        return frozenset().union(*(parser.suffixes for parser in self.parsers))
-
-    def _examine(
-        self, source: DocumentSource, found: FoundFile, known: Mapping[str, Document]
-    ) -> tuple[FileOutcome, StoredDocument | None]:
-        if found.problem is not None:
-            return FileOutcome(found.path, "skipped" if found.ignored else "failed", found.problem), None
-        before = known.get(found.path)
-        try:
-            data = source.read(found.path)
-            digest = hashlib.sha256(data).hexdigest()
-            if before is not None and (before.sha256, before.recipe) == (digest, self._recipe()):
-                return FileOutcome(found.path, "unchanged"), None
-            stored = self._store(source.name, found.path, data, digest)
-        except (ParseProblem, AccessProblem) as problem:
-            return FileOutcome(found.path, "failed", problem.summary), None
-        if not stored.chunks and before is None:
-            return FileOutcome(found.path, "skipped", Text("글이 없습니다.", "It holds no text.")), None
-        status: Status = "added" if before is None else "updated"
-        return FileOutcome(found.path, status, chunks=len(stored.chunks)), stored
-
-    def _recipe(self) -> str:
+    @property
+    def recipe(self) -> str:
+        """Name the way documents are read and cut; another recipe reads every file again."""
         return f"p{PARSER_VERSION}-{self.rules.recipe}"
 
-    def _store(self, source: str, path: str, data: bytes, digest: str) -> StoredDocument:
-        parser = next(parser for parser in self.parsers if _suffix(path) in parser.suffixes)
-        parsed = parser.parse(data, path)
-        identity = document_id(source, path)
-        chunks = chunk_document(identity, parsed, self.rules)
-        day = parsed.date or find_date(path.rpartition("/")[2])
+
+class _Run:
+    """One run: what was known before, and what waits for the next commit."""
+
+    def __init__(
+        self,
+        use_case: Ingest,
+        source: DocumentSource,
+        wishes: Wishes,
+        progress: Callable[[IngestReport], None] | None,
+        outcome: Callable[[FileOutcome], None] | None,
+    ) -> None:
+        self.report = IngestReport(source.name)
+        self._use_case = use_case
+        self._source = source
+        self._wishes = wishes
+        self._progress = progress
+        self._outcome = outcome
+        self._known = use_case.records.known(source.name)
+        self._refused = {each.path: each for each in use_case.records.refused(source.name)}
+        self._found: dict[str, FoundFile] = {}
+        # Paths that cannot be listed or read, and the number of files there are at all, also beside `only`.
+        self._troubled: set[str] = set()
+        self._there = 0
+        self._digests: dict[str, tuple[str, int]] = {}
+        # Waiting for the next commit.
+        self._outcomes: list[FileOutcome] = []
+        self._stored: list[StoredDocument] = []
+        self._refusals: list[RefusedFile] = []
+        self._removed: list[str] = []
+        self._forgotten: list[str] = []
+
+    def take_in(self) -> None:
+        """Read, cut and commit everything that is new."""
+        only = self._wishes.only
+        for found in self._source.files(self._use_case.reader.suffixes):
+            if found.problem is None or found.ignored:
+                self._there += 1
+            else:
+                self._troubled.add(found.path)
+            if only is None or found.path in only:
+                self._found[found.path] = found
+        self.report.total = len(self._found)
+        reading = self._use_case.reader.read_all(self._changed())
+        try:
+            for read in reading:
+                self._take(read)
+                if (
+                    max(len(self._stored), len(self._refusals)) >= self._use_case.batch
+                    or sum(len(one.chunks) for one in self._stored) >= BATCH_CHUNKS
+                ):
+                    self.commit()
+        finally:
+            close = getattr(reading, "close", None)
+            if close is not None:
+                close()
+
+    def remove_missing(self) -> None:
+        """Forget refused files that are gone, and remove the documents of files that are, where that is wished."""
+        missing = {path for path in (*self._known, *self._refused) if self._is_gone(path)}
+        self._forgotten += [self._refused[path].document_id for path in missing if path in self._refused]
+        gone = sorted(path for path in missing if path in self._known)
+        if not gone or not self._wishes.delete_missing:
+            return
+        if not self._there:
+            self._outcomes.append(FileOutcome(".", "failed", _EMPTY_SOURCE))
+            return
+        self._removed += [self._known[path].id for path in gone]
+        self._outcomes += [FileOutcome(path, "removed") for path in gone]
+
+    def commit(self) -> None:
+        """Make safe what waits."""
+        case = self._use_case
+        if self._stored or self._removed:
+            commit_change(case.records, case.index, case.analyzer, self._stored, self._removed)
+        if self._refusals or self._forgotten:
+            case.records.refuse(self._refusals, self._forgotten)
+        for outcome in self._outcomes:
+            self.report.add(outcome)
+            if self._outcome is not None:
+                self._outcome(outcome)
+        for waiting in (self._outcomes, self._stored, self._refusals, self._removed, self._forgotten):
+            waiting.clear()
+        if self._progress is not None:
+            self._progress(self.report)
+
+    def _is_gone(self, path: str) -> bool:
+        if path in self._found or (self._wishes.only is not None and path not in self._wishes.only):
+            return False
+        # Behind a folder that cannot be listed nobody knows what is there.
+        folders = [".", *(path[:at] for at, letter in enumerate(path) if letter == "/")]
+        return not any(folder in self._troubled for folder in folders)
+
+    def _changed(self) -> Iterator[FileContent]:
+        """Yield the files that have to be parsed; the outcomes of the others are noted."""
+        for number, found in enumerate(self._found.values(), start=1):
+            if found.problem is not None:
+                self._note(found, "skipped" if found.ignored else "failed", found.problem)
+            else:
+                try:
+                    data = self._source.read(found.path)
+                except (ParseProblem, AccessProblem) as problem:
+                    self._refuse(found, "failed", problem.summary)
+                else:
+                    digest = hashlib.sha256(data).hexdigest()
+                    if not self._is_settled(found, digest):
+                        self._digests[found.path] = (digest, len(data))
+                        yield FileContent(found.path, data)
+            if number % PROGRESS_FILES == 0:
+                self._show()
+
+    def _is_settled(self, found: FoundFile, digest: str) -> bool:
+        """Note the outcome of a file that is as it was, and say whether it is."""
+        before, refused = self._known.get(found.path), self._refused.get(found.path)
+        recipe = self._use_case.recipe
+        if before is not None and (before.sha256, before.recipe) == (digest, recipe):
+            if self._wishes.group not in (None, before.group):
+                return False
+            if refused is not None:
+                self._forgotten.append(refused.document_id)
+            self._note(found, "unchanged", chunks=before.chunk_count)
+            return True
+        if refused is None or self._wishes.retry or (refused.sha256, refused.recipe) != (digest, recipe):
+            return False
+        self._note(found, "failed" if refused.status == "failed" else "skipped", refused.reason)
+        return True
+
+    def _take(self, read: ReadFile) -> None:
+        found = self._found[read.path]
+        digest, size = self._digests.pop(read.path)
+        if isinstance(read.outcome, ParseProblem):
+            self._refuse(found, "failed", read.outcome.summary, digest, read.seconds)
+            return
+        before = self._known.get(read.path)
+        stored = self._document(read.path, read.outcome, digest, size)
+        if not stored.chunks and before is None:
+            self._refuse(found, "skipped", _NO_TEXT, digest, read.seconds)
+            return
+        self._stored.append(stored)
+        status: Status = "added" if before is None else "updated"
+        self._note(found, status, chunks=len(stored.chunks), seconds=read.seconds)
+
+    def _document(self, path: str, parsed: ParsedDocument, digest: str, size: int) -> StoredDocument:
+        identity = document_id(self._source.name, path)
+        chunks = chunk_document(identity, parsed, self._use_case.rules)
+        before = self._known.get(path)
+        group = self._wishes.group
         document = Document(
             id=identity,
-            source=source,
+            source=self._source.name,
             path=path,
             title=parsed.title,
-            date=day,
+            date=parsed.date or find_date(path.rpartition("/")[2]),
             sha256=digest,
-            size=len(data),
-            recipe=self._recipe(),
+            size=size,
+            recipe=self._use_case.recipe,
             chunk_count=len(chunks),
-            updated_at=self.clock.now().isoformat(timespec="seconds"),
+            updated_at=self._now(),
+            group=group if group is not None else before.group if before is not None else "",
         )
         return StoredDocument(document, chunks)
 
-    def _commit(self, stored: list[StoredDocument], removed: list[str]) -> None:
-        sequence = self.records.apply(stored, removed)
-        mark = IndexMark(sequence, self.analyzer.fingerprint, self.records.state().records)
-        touched = [*removed, *(one.document.id for one in stored)]
-        self.index.update(touched, index_entries(stored, self.analyzer), mark)
-        self.records.settle(sequence)
+    def _refuse(
+        self, found: FoundFile, status: Status, reason: Text, digest: str = "", seconds: float = 0.0
+    ) -> None:
+        """Note a file that was not taken in; its document, if there is one, keeps its last good text."""
+        self._refusals.append(
+            RefusedFile(
+                document_id=document_id(self._source.name, found.path),
+                source=self._source.name,
+                path=found.path,
+                status=status,
+                size=found.size,
+                mtime_ns=found.mtime_ns,
+                sha256=digest,
+                recipe=self._use_case.recipe,
+                reason=reason,
+                at=self._now(),
+            )
+        )
+        self._note(found, status, reason, seconds=seconds)
 
+    def _note(
+        self,
+        found: FoundFile,
+        status: Status,
+        reason: Text | None = None,
+        *,
+        chunks: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        self._outcomes.append(FileOutcome(found.path, status, reason, chunks, found.size, seconds))
 
-def _suffix(path: str) -> str:
-    name = path.rpartition("/")[2]
-    stem, dot, ending = name.rpartition(".")
-    return f".{ending.lower()}" if dot and stem else ""
+    def _show(self) -> None:
+        """Tell of the files that were as before; those that wait for a commit are not told of yet."""
+        if not (self._stored or self._refusals or self._removed):
+            self.commit()
 
-
-def wanted(path: str, suffixes: frozenset[str]) -> bool:
-    """Say whether a file's name ends in one of `suffixes`."""
-    return _suffix(path) in suffixes
+    def _now(self) -> str:
+        return self._use_case.clock.now().isoformat(timespec="seconds")
 
 
 def summarize(report: IngestReport) -> Iterator[tuple[Status, int]]:
     """Yield the number of files for every status."""
-    statuses: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "skipped", "failed")
-    for status in statuses:
+    for status in STATUSES:
         yield status, report.count(status)
+
+
+def outcome_row(outcome: FileOutcome, lang: str) -> Mapping[str, str | int | float]:
+    """Return an outcome as a row of the report."""
+    return {
+        "path": outcome.path,
+        "status": outcome.status,
+        "reason": outcome.reason.to(lang) if outcome.reason else "",
+        "chunks": outcome.chunks,
+        "bytes": outcome.size,
+        "seconds": round(outcome.seconds, 3),
+    }

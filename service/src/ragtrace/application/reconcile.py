@@ -84,6 +84,23 @@ def bring_in_step(
     return Reconciled(len(every), rebuilt=rebuild)
 
 
+def commit_change(
+    records: Records,
+    index: LexicalIndex,
+    analyzer: LexicalAnalyzer,
+    stored: Sequence[StoredDocument],
+    removed: Sequence[str],
+) -> int:
+    """Replace and remove documents in records and index; return the new sequence. The write lock is held, and the
+    index was in step.
+    """
+    sequence = records.apply(stored, removed)
+    mark = IndexMark(sequence, analyzer.fingerprint, records.state().records)
+    index.update([*removed, *(one.document.id for one in stored)], index_entries(stored, analyzer), mark)
+    records.settle(sequence)
+    return sequence
+
+
 def interrupted(records: Records, index: LexicalIndex, analyzer: LexicalAnalyzer) -> bool:
     """Say whether a rebuild of these records was begun and not finished."""
     return bool(_resumable(index.mark(), records.state(), analyzer.fingerprint))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ragtrace.domain.documents import ParsedDocument
+from ragtrace.errors import ParseProblem
 from ragtrace.text import Text
 
 
@@ -34,11 +35,49 @@ class DocumentParser(Protocol):
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file met in a source: something to read, or why it is not read."""
+    """A file met in a source: something to read, or why it is not read.
+
+    `size` in bytes and `mtime_ns` (nanoseconds since 1970) are of the moment it was met; 0 where the source has none.
+    """
 
     path: str
     problem: Text | None = None
     ignored: bool = False
+    size: int = 0
+    mtime_ns: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FileContent:
+    """A file that was read."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class ReadFile:
+    """What came of a file: the document, or why there is none; and the seconds it took."""
+
+    path: str
+    outcome: ParsedDocument | ParseProblem
+    seconds: float
+
+
+class DocumentReader(Protocol):
+    """Parses files, perhaps several at a time. A file that breaks its parser in whatever way costs that file only."""
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        """Return the file name endings it reads, lower case, with the dot."""
+        ...
+
+    def read_all(self, files: Iterator[FileContent]) -> Iterator[ReadFile]:
+        """Yield what came of every file, in the order of `files`, which is drawn from as far ahead as is useful.
+
+        Whoever stops early closes the iterator.
+        """
+        ...
 
 
 class DocumentSource(Protocol):
