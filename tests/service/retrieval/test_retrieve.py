@@ -201,6 +201,16 @@ def test_a_range_that_holds_too_little_is_widened_aloud() -> None:
     assert house.search.find("휴가").widened is None
 
 
+def test_widening_that_nothing_came_of_is_not_worth_a_notice() -> None:
+    house = House(
+        document("old.txt", "출장", date="2020-01-01"), document("new.txt", "휴가", date="2024-03-01")
+    )
+    asked = Scope("2024-01-01", "2024-12-31")
+    found = house.search.find("휴가", asked)
+    assert found.widened is not None and found.widened.changed and found.notices == ()
+    assert house.search.find("출장 휴가", asked).notices
+
+
 def test_the_reranker_orders_what_fusion_found_and_its_score_is_the_passages() -> None:
     reranker = OverlapReranker()
     house = House(

@@ -87,7 +87,8 @@ class Retrieve:
             candidates=_candidates(fused, fates, scores, passages),
             milliseconds=watch.milliseconds,
         )
-        if widened is not None and widened.changed:
+        if widened is not None and not all(scope.holds(one.date, one.group) for one in passages):
+            # In a small corpus most ranges are widened; it matters to a reader where something came of it.
             notices = [_widening(scope, widened), *notices]
         return Found(question, tuple(passages), explain, inside, widened, tuple(notices))
 
