@@ -147,3 +147,15 @@ def test_figures_need_a_table_and_rules_do_not(question: str, expected: bool) ->
 
 def test_a_count_over_a_time_needs_a_table() -> None:
     assert needs_table("장애는 몇 건 있었나요?", Period("2025-01-01", "2025-12-31"))
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("작년 매출은?", True), ("오늘 올라온 공지", True), ("2023년 이후 개정된 규정", True), ("올해 휴가 규정", True), ("이번 주 회의록", True), ("2020년 이전 규정", True),
+        ("내일 휴가를 내려면?", False), ("내년 예산 계획", False), ("오늘 반차를 쓰려면?", False), ("2020년 이전 입사자의 연차는?", False), ("2023년에 입사한 직원", False),
+    ],
+)  # fmt: skip
+def test_only_a_time_that_documents_may_have_narrows_the_search(question: str, expected: bool) -> None:
+    found = Analyst(WordAnalyzer(), CLOCK).analyse(question)
+    assert found.period is not None and found.narrows is expected

@@ -194,7 +194,14 @@ def test_a_stream_that_fails_ends_in_an_error_and_no_end_mark(serve: Any) -> Non
     last = json.loads(answer.text.strip().split("\n\n")[-1][6:])
     assert last["error"]["type"] == "model_unavailable" and last["error"]["code"] == 503
     assert "[DONE]" not in answer.text and "secret" not in answer.text
-    refused = serve(model).post(CHAT, {"messages": MESSAGES})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_fails_before_anything_was_said_is_a_status(serve: Any, stream: bool) -> None:
+    model = ScriptedLanguageModel(REPLY, failure=ModelProblem(Text("고장", "broken")))
+    server = serve(model, max_concurrent=1)
+    server.post(CHAT, {"messages": MESSAGES, "stream": stream})
+    refused = server.post(CHAT, {"messages": MESSAGES, "stream": stream})
     assert (refused.status, refused.json()["error_type"]) == (503, "model_unavailable")
 
 

@@ -7,8 +7,10 @@ import pytest
 from ragtrace.adapters.extractive import ExtractiveModel
 from ragtrace.adapters.kiwi import KiwiAnalyzer
 from ragtrace.adapters.whitespace import WhitespaceAnalyzer
+from ragtrace.application.grounded import Grounded
 from ragtrace.application.ports import Answerer, LexicalAnalyzer
-from ragtrace.domain.answers import Passage, Question
+from ragtrace.domain.answers import Account, AnswerPiece, Passage, Question
+from ragtrace.testing.language import ScriptedLanguageModel
 from ragtrace.testing.memory import QuotingModel, WordAnalyzer
 
 _KIWI = KiwiAnalyzer(workers=2, multiword=False)
@@ -22,9 +24,14 @@ def analyzer(request: pytest.FixtureRequest) -> LexicalAnalyzer:
     return made[request.param]
 
 
-@pytest.fixture(params=["quoting", "extractive"])
+@pytest.fixture(params=["quoting", "extractive", "grounded"])
 def model(request: pytest.FixtureRequest) -> Answerer:
-    return QuotingModel() if request.param == "quoting" else ExtractiveModel(WhitespaceAnalyzer(), 3, 0.5)
+    made: dict[str, Answerer] = {
+        "quoting": QuotingModel(),
+        "extractive": ExtractiveModel(WhitespaceAnalyzer(), 3, 0.5),
+        "grounded": Grounded(ScriptedLanguageModel("휴가 는 3일 전에 신청합니다 [1]."), WhitespaceAnalyzer()),
+    }
+    return made[request.param]
 
 
 def passage(text: str, title: str = "규정") -> Passage:
@@ -54,9 +61,13 @@ def test_no_passages_give_no_answer(model: Answerer) -> None:
     assert list(model.answer(Question("휴가", {"휴가": 1.0}), [])) == []
 
 
-def test_every_piece_names_a_source_that_exists(model: Answerer) -> None:
-    pieces = list(model.answer(Question("휴가", {"휴가": 1.0}), [passage("휴가 는 3일 전에 신청합니다.")]))
-    assert pieces and all(piece.sources == (1,) and "[1]" in piece.text for piece in pieces)
+def test_an_answer_names_its_sources_and_none_that_does_not_exist(model: Answerer) -> None:
+    made = list(model.answer(Question("휴가", {"휴가": 1.0}), [passage("휴가 는 3일 전에 신청합니다.")]))
+    pieces = [each for each in made if isinstance(each, AnswerPiece)]
+    assert {number for piece in pieces for number in piece.sources} == {1}
+    assert all((f"[{number}]" in piece.text) for piece in pieces for number in piece.sources)
+    # An account, where there is one, comes last and once.
+    assert not [each for each in made[:-1] if isinstance(each, Account)]
 
 
 def test_extractive_answers_are_word_for_word_from_the_passages() -> None:
@@ -66,7 +77,8 @@ def test_extractive_answers_are_word_for_word_from_the_passages() -> None:
     ]
     model = ExtractiveModel(_KIWI, 5, 0.3)
     question = Question("휴가 신청", {"휴가": 2.0, "신청": 1.0})
-    answer = "".join(each.text for each in model.answer(question, [passage(text) for text in texts]))
+    made = model.answer(question, [passage(text) for text in texts])
+    answer = "".join(each.text for each in made)
     for line in answer.split("\n"):
         sentence, _, number = line.rpartition(" [")
         assert sentence in texts[int(number.rstrip("]")) - 1]

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 from ragtrace.application.ports import Clock, Generation, LanguageModel, LexicalAnalyzer, Message, never
-from ragtrace.domain.analysis import SCHEMA, Analysis, names_time, needs_table, read_analysis
+from ragtrace.domain.analysis import SCHEMA, Analysis, names_time, narrows_search, needs_table, read_analysis
 from ragtrace.domain.citations import without_marks
 from ragtrace.domain.conversation import Turn, alternating, joined, leans
 from ragtrace.domain.periods import find_period, plainly
@@ -69,7 +69,14 @@ class Analyst:
         if whole != text.strip():
             own = self.analyzer.question_terms(plainly(text, today))
             inherited = frozenset(self.analyzer.question_terms(clear)) - frozenset(own)
-        return Analysis(clear, (), needs_table(whole, period), period, inherited=inherited)
+        return Analysis(
+            clear,
+            (),
+            needs_table(whole, period),
+            period,
+            inherited=inherited,
+            narrows=period is None or narrows_search(whole, period, today),
+        )
 
     def _by_model(
         self, model: LanguageModel, text: str, history: Sequence[Turn], cancelled: Callable[[], bool]
@@ -108,6 +115,7 @@ class Analyst:
             inherited=frozenset() if faithful else ruled.inherited,
             table=told.table or ruled.table,
             period=period,
+            narrows=period is None or narrows_search(joined(text.strip(), history), period, self._today()),
         )
 
     def _today(self) -> date:

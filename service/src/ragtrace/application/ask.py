@@ -186,7 +186,7 @@ class Ask:
         )
 
     def _scope(self, asked: Scope, analysis: Analysis) -> Scope:
-        if asked.dated or analysis.period is None or not self.use_period:
+        if asked.dated or analysis.period is None or not (self.use_period and analysis.narrows):
             return asked
         return replace(asked, since=analysis.period.since, until=analysis.period.until)
 

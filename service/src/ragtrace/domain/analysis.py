@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from ragtrace.domain.periods import Period, parse_range
@@ -51,7 +52,7 @@ class Analysis:
     """A question as it is understood. `question` stands alone; `keywords` are further words to look for.
 
     `inherited` are the terms of `question` that only the questions before it brought: whether a question that merely
-    looks like a follow-up is one, rules cannot tell.
+    looks like a follow-up is one, rules cannot tell. `narrows` false means that the period is not that of documents.
     """
 
     question: str
@@ -60,6 +61,30 @@ class Analysis:
     period: Period | None = None
     by: Literal["model", "rules"] = "rules"
     inherited: frozenset[str] = frozenset()
+    narrows: bool = True
+
+
+# What happened to people and things in a time; the rules about them are of another time.
+_LIVES = re.compile(
+    r"^\s*(?:에|도에|이후|이전|이후에|이전에|부터|까지|동안)?\s*(?:신규\s)?(?:입사|출생|태어|졸업|가입|취득|임용|임관|전입|퇴사|퇴직|입학|취업|구입|구매|계약(?:한|자|된)|준공|취임)"
+)
+# What comes day by day.
+_NEWS = re.compile(
+    r"공지|게시|올라|등록|작성|발표|보고|회의|소식|기사|뉴스|문서|메일|접수|발생|장애|공유|배포|업데이트|발행"
+)
+
+
+def narrows_search(question: str, period: Period, today: date) -> bool:
+    """Say whether a period is likely the time of documents.
+
+    Nothing is dated tomorrow, rules for "who joined before 2020" are of any year, and who asks what to do today wants
+    no document of today.
+    """
+    if period.since > today.isoformat():
+        return False
+    if period.phrase and _LIVES.match(question.partition(period.phrase)[2]):
+        return False
+    return period.since != today.isoformat() or bool(_NEWS.search(question))
 
 
 def needs_table(question: str, period: Period | None) -> bool:

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
@@ -25,7 +26,7 @@ from ragtrace.entrypoints.http.guard import Admission, error_body, internal, lan
 from ragtrace.entrypoints.http.messages import Identifier, Sound, references, timings
 from ragtrace.entrypoints.http.questions import days
 from ragtrace.entrypoints.http.readiness import Readiness
-from ragtrace.entrypoints.http.streaming import EventStream, data_event, each, in_thread
+from ragtrace.entrypoints.http.streaming import EventStream, Piece, data_event, each, following, in_thread
 from ragtrace.errors import InvalidRequest, NotSupported, NoVisionModel, RagTraceError
 from ragtrace.limits import CHAT_MESSAGES, STOP_TEXTS
 from ragtrace.text import Text
@@ -132,9 +133,13 @@ def add_chat(
             frame = _frame(ask.model.name)
             if body.stream:
                 gone = threading.Event()
+                pieces = ask.pieces(prepared, gone.is_set)
+                # What fails before anything was said is a status, which every client understands.
+                first = await in_thread(request, lambda _: following(pieces), gone)
                 usage = body.stream_options is not None and body.stream_options.include_usage
                 lang = language(request.scope)
-                chunks = _chunks(ask, prepared, frame, lang, gone.is_set, with_usage=usage)
+                made = each(pieces, gone.is_set, first)
+                chunks = _chunks(made, prepared, frame, lang, with_usage=usage)
                 streaming = True
                 return EventStream(chunks, gone, admission)
             answer = await in_thread(request, lambda gone: ask.complete(prepared, gone))
@@ -162,11 +167,10 @@ def add_chat(
 
 
 async def _chunks(
-    ask: Ask,
+    pieces: AsyncGenerator[Piece, None],
     prepared: Prepared,
     frame: dict[str, Any],
     lang: str,
-    gone: Callable[[], bool],
     *,
     with_usage: bool,
 ) -> AsyncGenerator[str, None]:
@@ -179,11 +183,12 @@ async def _chunks(
     yield chunk({"role": "assistant", "content": ""}, ragtrace={"references": references(prepared.passages)})
     account = Account(False)
     try:
-        async for piece in each(ask.pieces(prepared, gone), gone):
-            if isinstance(piece, Account):
-                account = piece
-            else:
-                yield chunk({"content": piece.text})
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, Account):
+                    account = piece
+                else:
+                    yield chunk({"content": piece.text})
     except RagTraceError as problem:
         yield _broken(error_body(problem, lang), problem.status)
         return

@@ -6,6 +6,7 @@ import logging
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -65,11 +66,13 @@ async def _events(
     yield named_event("reference", {"qry_id": qry_id, "data_list": references(prepared.passages)})
     account = Account(False)
     try:
-        async for piece in each(ask.pieces(prepared, gone), gone):
-            if isinstance(piece, Account):
-                account = piece
-            else:
-                yield named_event("answer", {"qry_id": qry_id, "continue": "C", **answer_item(piece.text)})
+        async with aclosing(each(ask.pieces(prepared, gone), gone)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Account):
+                    account = piece
+                else:
+                    said = answer_item(piece.text)
+                    yield named_event("answer", {"qry_id": qry_id, "continue": "C", **said})
     except RagTraceError as problem:
         yield named_event(
             "error", {"qry_id": qry_id, "status_code": problem.status, **error_body(problem, lang)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from anyio import to_thread
@@ -21,9 +21,14 @@ Piece = AnswerPiece | Account
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def in_thread(request: Request, work: Callable[[Callable[[], bool]], T]) -> T:
-    """Return what `work` returns; what it is given says whether the client has gone, so that it may stop."""
-    gone = threading.Event()
+async def in_thread(
+    request: Request, work: Callable[[Callable[[], bool]], T], gone: threading.Event | None = None
+) -> T:
+    """Return what `work` returns; what it is given says whether the client has gone, so that it may stop.
+
+    `gone` is set then, for work that goes on after this.
+    """
+    gone = gone or threading.Event()
     watcher = asyncio.ensure_future(_watch(request.receive, gone))
     try:
         return await to_thread.run_sync(work, gone.is_set)
@@ -31,10 +36,14 @@ async def in_thread(request: Request, work: Callable[[Callable[[], bool]], T]) -
         watcher.cancel()
 
 
-async def each(pieces: Iterator[Piece], gone: Callable[[], bool]) -> AsyncIterator[Piece]:
-    """Yield what an iterator makes in a thread; it is closed when nobody wants more."""
+async def each(
+    pieces: Iterator[Piece], gone: Callable[[], bool], first: Piece | None = None
+) -> AsyncGenerator[Piece, None]:
+    """Yield `first`, then what an iterator makes in a thread; it is closed when nobody wants more."""
     try:
-        while not gone() and (piece := await to_thread.run_sync(_next, pieces)) is not None:
+        if first is not None:
+            yield first
+        while not gone() and (piece := await to_thread.run_sync(following, pieces)) is not None:
             yield piece
     finally:
         if isinstance(pieces, Generator):
@@ -93,5 +102,6 @@ async def _watch(receive: Receive, gone: threading.Event) -> None:
     gone.set()
 
 
-def _next(pieces: Iterator[Piece]) -> Piece | None:
+def following(pieces: Iterator[Piece]) -> Piece | None:
+    """Return the next piece; None after the last."""
     return next(pieces, None)
