@@ -56,7 +56,7 @@ def test_an_unknown_key_names_file_line_and_the_nearest_right_key(tmp_path: Path
     "text",
     [
         "server:\n  port: 99999", "server:\n  port: yes", "server:\n  port: [1]", "server: 3", "- a", "server:\n  port: 1\n  port: 2",
-        "a: [", "server:\n  host: ''", "analyzer:\n  kind: okt", "chunks:\n  size: 100\n  overlap: 100", "server:\n  port: 8.5",
+        "a: [", "server:\n  host: ''", "analyzer:\n  kind: mecab", "chunks:\n  size: 100\n  overlap: 100", "server:\n  port: 8.5",
         "answer:\n  min_support: .nan", "answer:\n  min_support: .inf", b"\xff\xfe\xfa", "server:\n  port: !!python/object:os.system x",
         "{" * 5000, "x" * (1 << 20) + "x",
     ],
