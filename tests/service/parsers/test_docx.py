@@ -238,20 +238,6 @@ def test_a_strict_document_is_read_as_the_other_kind() -> None:
     assert (result.title, result.sections) == ("엄격한 문서", (Section(("장",), "글"),))
 
 
-def test_a_document_with_macros_or_of_a_template_is_read_without_them() -> None:
-    document = docx.Document()
-    document.add_paragraph("글")
-    content_types = parts_of(saved(document))["[Content_Types].xml"]
-    plain = b"openxmlformats-officedocument.wordprocessingml.document.main"
-    assert plain in content_types
-    for kind in (
-        b"ms-word.document.macroEnabled.main",
-        b"openxmlformats-officedocument.wordprocessingml.template.main",
-    ):
-        data = changed(saved(document), {"[Content_Types].xml": content_types.replace(plain, kind)})
-        assert only_text(DocxParser().parse(data, "a.docm")) == "글"
-
-
 def test_a_document_without_text_has_no_sections() -> None:
     assert parsed(docx.Document()).sections == ()
 

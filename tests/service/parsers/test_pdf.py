@@ -124,6 +124,10 @@ def test_running_heads_and_page_numbers_are_left_out() -> None:
     ]
 
 
+def test_the_same_words_on_every_page_are_the_text_where_there_is_no_other() -> None:
+    assert [section.text for section in parsed(Pdf(["대외비 문서"] * 5)).sections] == ["대외비 문서"] * 5
+
+
 def test_a_running_head_that_carries_the_page_number_is_left_out_and_a_sum_is_not() -> None:
     pages = [
         [At(f"제{number}장", y=820), At(str(number + 4), x=500, y=820), At("본문이다."), At("합계", y=60), At(str(number * number + 90), x=500, y=60)]
@@ -149,7 +153,7 @@ def test_lines_are_joined_with_a_space_where_nobody_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    "following", ["1. 다음 항목", "• 다음 항목", "가. 다음 항목", "제2조 다음", "① 다음"]
+    "following", ["1. 다음 항목", "• 다음 항목", "가. 다음 항목", "제2조(목적) 다음", "제2장 다음", "① 다음"]
 )
 def test_items_are_not_joined(following: str) -> None:
     assert lines_of(At(LONG, y=700), At(following, y=686)) == [LONG, following]

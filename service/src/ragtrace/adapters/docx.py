@@ -34,7 +34,7 @@ _BLOCKS = frozenset({f"{W}p", f"{W}tbl"})
 class DocxParser:
     """Headings by style or outline level; text as it stands in the accepted document; notes where they are referred to."""
 
-    suffixes = frozenset({".docx", ".docm"})
+    suffixes = frozenset({".docx", ".docm", ".dotx", ".dotm"})
 
     def parse(self, data: bytes, path: str) -> ParsedDocument:
         """Return the document. Raises `ParseProblem` when it is encrypted, damaged, no DOCX, or an attack."""

@@ -34,12 +34,23 @@ _KINDS = {
     ),
     "XLSX": re.compile(r"spreadsheetml\.(?:sheet|template)\.main|ms-excel\.(?:sheet|template)\.macro"),
 }
-# python-docx opens the plain document only; nothing of a macro is read either way.
-_DOCX_VARIANTS = re.compile(
-    rb"application/vnd\.ms-word\.(?:document|template)\.macroEnabled(?:Template)?\.main\+xml"
-    rb"|application/vnd\.openxmlformats-officedocument\.wordprocessingml\.template\.main\+xml"
+# The libraries open the plain kinds only; nothing of a macro is read either way.
+_VARIANTS = (
+    (
+        re.compile(
+            rb"application/vnd\.(?:ms-word\.(?:document|template)\.macroEnabled(?:Template)?"
+            rb"|openxmlformats-officedocument\.wordprocessingml\.template)\.main\+xml"
+        ),
+        b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
+    ),
+    (
+        re.compile(
+            rb"application/vnd\.(?:ms-powerpoint\.(?:presentation|slideshow|template)\.macroEnabled"
+            rb"|openxmlformats-officedocument\.presentationml\.(?:slideshow|template))\.main\+xml"
+        ),
+        b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+    ),
 )
-_DOCX_MAIN = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
 _XLSB = "ms-excel.sheet.binary"
 # ISO/IEC 29500 Strict has the same elements under other names, which the libraries do not know.
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
@@ -101,7 +112,9 @@ def open_package(data: bytes, kind: str) -> Package:
         {name: _transitional(parts.read(name)) for name in parts.names if _is_xml(name)} if strict else {}
     )
     content_types = changed.get(_CONTENT_TYPES) or parts.read(_CONTENT_TYPES)
-    plain = _DOCX_VARIANTS.sub(_DOCX_MAIN, content_types)
+    plain = content_types
+    for variant, known in _VARIANTS:
+        plain = variant.sub(known, plain)
     if strict or plain != content_types:
         data = rewrite(parts, changed | {_CONTENT_TYPES: plain})
         parts = open_zip(data)

@@ -24,15 +24,18 @@ class Outline:
         # Whether the last heading has had neither text nor a heading below it so far.
         self._bare = False
 
-    def heading(self, level: int, text: str) -> None:
-        """Open a section; it lies inside the nearest heading of a smaller level."""
+    def heading(self, level: int, text: str, *, states: bool = True) -> None:
+        """Open a section; it lies inside the nearest heading of a smaller level.
+
+        Without anything below it the heading is its own text, unless it `states` nothing, as a sheet's name does.
+        """
         name = " ".join(text.split())[:TITLE_CHARS]
         if not name:
             return
         self._close()
         if self._bare and level <= self._path[-1][0]:
             self._state_heading()
-        self._bare = True
+        self._bare = states
         self.first_heading = self.first_heading or name
         self._path = [entry for entry in self._path if entry[0] < level][: SECTION_DEPTH - 1]
         self._path.append((level, name))

@@ -18,6 +18,7 @@ from ragtrace.adapters.pdf_layout import (
     Heading,
     body_height,
     bookmarked,
+    breaks_words,
     largest,
     paragraphs,
     sized,
@@ -33,8 +34,6 @@ from ragtrace.text import Text
 _PDFIUM = threading.Lock()
 # ISO 32000-1 §7.9.4: D:YYYYMMDDHHmmSS and the offset from Universal Time.
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?\s*(Z|[+-]00'?00'?)?")
-# A program that keeps the space before a line's end keeps it at most line ends; a stray one says nothing.
-_SPACED_SHARE = 0.1
 _HEAD = 1024  # the header may stand this far from the beginning
 
 
@@ -72,16 +71,15 @@ def _read(data: bytes, path: str) -> ParsedDocument:
         raise damaged(str(error)) from error
     finally:
         document.close()
-    every = [line for lines in pages for line in lines]
-    spaced = sum(line.spaced for line in every) > _SPACED_SHARE * len(every)
     first = next((lines for lines in pages if lines), ())
     shown = without_running_heads(pages)
+    broken = breaks_words(shown)
     body = body_height(shown)
     headings = _headings(shown, marks, body)
     outline = Outline()
     for number, (lines, found) in enumerate(zip(shown, headings, strict=True), start=1):
         outline.turn_page(number)
-        _page(lines, found, spaced, outline)
+        _page(lines, found, broken, outline)
     sections = outline.sections()
     return ParsedDocument(
         choose_title(path, title, largest(first, body)), sections, choose_date(path, day, sections)
@@ -153,14 +151,14 @@ def _headings(pages: Sequence[Sequence[Line]], marks: Sequence[Bookmark], body: 
     return [bookmarked(lines, [mark for mark in marks if mark.page == at]) for at, lines in enumerate(pages)]
 
 
-def _page(lines: Sequence[Line], headings: Sequence[Heading], spaced: bool, outline: Outline) -> None:
+def _page(lines: Sequence[Line], headings: Sequence[Heading], broken: bool, outline: Outline) -> None:
     begin = 0
     for heading in headings:
-        for text in paragraphs(lines[begin : heading.at], spaced):
+        for text in paragraphs(lines[begin : heading.at], broken):
             outline.text(text)
         outline.heading(heading.level, heading.title)
         begin = heading.at + heading.lines
-    for text in paragraphs(lines[begin:], spaced):
+    for text in paragraphs(lines[begin:], broken):
         outline.text(text)
 
 

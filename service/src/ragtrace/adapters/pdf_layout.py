@@ -15,9 +15,10 @@ _PAGE_NUMBER = re.compile(
 _END_NUMBER = re.compile(r"(?:^\W*|\W)(?<![.,\d])(\d{1,4})(?=\W+$|$)|^\W*(\d{1,4})(?=\s)")
 _ITEM = re.compile(
     r"\s*(?:[•·∙○●◦◯□■▪▫◆◇▶▷※*☞√\-–—]|[①-⑳㉠-㉻]|\(?[0-9]{1,3}[.)]|\(?[가-하][.)]|\(?[a-zA-Z][.)]"
-    r"|제\s*\d+\s*[조장절항편])"
+    r"|제\s*\d+\s*(?:조(?:의\s*\d+)?\s*[(\[【]|[장절편]\s))"
 )
 _SENTENCE_END = re.compile(r"[.!?。:;…][\"'”’)\]」』]*$")
+_TAIL = re.compile(r"(?:다|요)[.](?:\s|$)")
 _HANGUL = re.compile(r"[가-힣]")
 # Lines at either edge of a page that may be running heads, and on what share of the pages one has to return.
 _EDGE = 2
@@ -28,6 +29,12 @@ _LARGER = 1.2
 _LEVELS = 4
 # The least share of a page's text that a column of prose is wide: two columns and the space between them.
 _COLUMN = 0.4
+# A program that keeps the space before a line's end keeps it at most line ends; a stray one says nothing.
+_SPACED_SHARE = 0.1
+# A letter's width and what counts as the same edge, in line heights; fewer wrapped lines than these tell nothing.
+_LETTER = 0.95
+_FLUSH = 0.02
+_WRAPS = 6
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def without_running_heads(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
             if _PAGE_NUMBER.fullmatch(lines[at].text) or not counted.isdisjoint(_offsets(lines[at], number)):
                 dropped.add(at)
         cleaned.append([line for at, line in enumerate(lines) if at not in dropped])
-    return cleaned
+    # Where nothing is left, the same words on every page are what the document says.
+    return cleaned if any(cleaned) else [list(lines) for lines in pages]
 
 
 def body_height(pages: Sequence[Sequence[Line]]) -> float:
@@ -143,46 +151,74 @@ def largest(lines: Sequence[Line], body: float) -> str:
     return " ".join(words[:3])
 
 
-def paragraphs(lines: Sequence[Line], spaced: bool) -> list[str]:
-    """Join the lines of a paragraph. `spaced` says that this document keeps the space at the end of a wrapped line."""
+def breaks_words(pages: Sequence[Sequence[Line]]) -> bool:
+    """Say whether a Korean word of this document may go on in the next line without a mark.
+
+    It is known where line ends keep their spaces. Else lines tell that are all filled to less than a letter, but not
+    spread to the same edge: who breaks between words only leaves now more, now less.
+    """
+    lines = [line for page in pages for line in page]
+    if sum(line.spaced for line in lines) > _SPACED_SHARE * len(lines):
+        return True
+    gaps = [gap for page in pages for gap in _gaps(page) if gap is not None]
+    filled = sum(gap < _LETTER for gap in gaps)
+    flush = sum(gap < _FLUSH for gap in gaps)
+    return len(gaps) >= _WRAPS and filled >= 0.9 * len(gaps) and flush < 0.5 * len(gaps)
+
+
+def paragraphs(lines: Sequence[Line], broken: bool) -> list[str]:
+    """Join the lines of a paragraph. `broken` says that words may go on in the next line (see `breaks_words`)."""
     joined: list[str] = []
-    open_line: Line | None = None
-    placed = [line for line in lines if line.height]
-    width = max(line.right for line in placed) - min(line.left for line in placed) if placed else 0.0
-    for at, line in enumerate(lines):
-        if open_line is not None and _continues(open_line, line, lines[max(0, at - 40) : at + 40], width):
-            joined[-1] += ("" if spaced and _within_word(open_line, line) else " ") + line.text
+    for at, gap in enumerate(_gaps(lines)):
+        if gap is None:
+            joined.append(lines[at].text)
         else:
-            joined.append(line.text)
-        open_line = line
+            joined[-1] += _between(lines[at - 1], lines[at], broken) + lines[at].text
     return joined
 
 
-def _continues(first: Line, second: Line, around: Sequence[Line], width: float) -> bool:
-    """Say whether a sentence goes on from one line to the next: the first is full and ends in the middle of it.
+def _gaps(lines: Sequence[Line]) -> list[float | None]:
+    """Return, for each line that continues the one before it, what that one left free, in line heights; else None."""
+    placed = [line for line in lines if line.height]
+    width = max(line.right for line in placed) - min(line.left for line in placed) if placed else 0.0
+    gaps: list[float | None] = [None] * len(lines)
+    for at in range(1, len(lines)):
+        first = lines[at - 1]
+        if _may_continue(first, lines[at]) and first.right - first.left >= _COLUMN * width:
+            around = lines[max(0, at - 40) : at + 40]
+            edge = max(
+                one.right for one in around if one.height and abs(one.left - first.left) < 3 * first.height
+            )
+            if first.right >= edge - max(4 * first.height, 0.08 * (edge - first.left)):
+                gaps[at] = (edge - first.right) / first.height
+    return gaps
 
-    A line that is not full as those `around` it, or takes less than a column of the page's `width`, is none of prose.
-    """
+
+def _may_continue(first: Line, second: Line) -> bool:
+    """Say whether a line ends in the middle of a sentence and the next, of the same size, begins no item."""
     if not first.height or not second.height or len(first.cells) > 1 or len(second.cells) > 1:
         return False
-    if len(first.text) < 10 or _SENTENCE_END.search(first.text) or _ITEM.match(second.text):
+    if len(first.text) < 10 or _SENTENCE_END.search(first.text):
+        return False
+    if _ITEM.match(second.text) and not _is_tail(first, second):
         return False
     if not first.text[-1].isalpha() and first.text[-1] not in ",·、)”’」』":
         return False
-    if (
-        abs(first.height - second.height) > 0.1 * first.height
-        or not 0 < first.top - second.top < 2.5 * first.height
-    ):
-        return False
-    edge = max(
-        line.right for line in around if line.height and abs(line.left - first.left) < 3 * first.height
+    return (
+        abs(first.height - second.height) <= 0.1 * first.height
+        and 0 < first.top - second.top < 2.5 * first.height
     )
-    return first.right >= edge - max(4 * first.height, 0.08 * (edge - first.left))
 
 
-def _within_word(first: Line, second: Line) -> bool:
-    """Say whether a Korean word was broken between two lines, as Korean typesetting does anywhere."""
-    return not first.spaced and bool(_HANGUL.match(first.text[-1]) and _HANGUL.match(second.text[:1]))
+def _is_tail(first: Line, second: Line) -> bool:
+    """Say whether the second line begins with the end of a sentence ("…한" "다."), which looks like an item's letter."""
+    return bool(_HANGUL.match(first.text[-1]) and _TAIL.match(second.text))
+
+
+def _between(first: Line, second: Line, broken: bool) -> str:
+    hangul = _HANGUL.match(first.text[-1]) and _HANGUL.match(second.text[:1])
+    within = (broken and not first.spaced) or _is_tail(first, second)
+    return "" if hangul and within else " "
 
 
 def _may_be_heading(line: Line) -> bool:

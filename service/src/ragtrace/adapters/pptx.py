@@ -38,7 +38,7 @@ _NOTES = "발표자 노트"
 class PptxParser:
     """One section for each slide under its title; tables, charts, diagrams and speaker notes included. Pages are slides."""
 
-    suffixes = frozenset({".pptx", ".pptm", ".ppsx"})
+    suffixes = frozenset({".pptx", ".pptm", ".ppsx", ".ppsm", ".potx"})
 
     def parse(self, data: bytes, path: str) -> ParsedDocument:
         """Return the document. Raises `ParseProblem` when it is encrypted, damaged, no PPTX, or an attack."""

@@ -32,7 +32,7 @@ _QUOTED = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 class XlsxParser:
     """One section for each visible sheet under its name, cut where it is long. Pages are sheets, hidden ones counted."""
 
-    suffixes = frozenset({".xlsx", ".xlsm"})
+    suffixes = frozenset({".xlsx", ".xlsm", ".xltx", ".xltm"})
 
     def parse(self, data: bytes, path: str) -> ParsedDocument:
         """Return the document. Raises `ParseProblem` when it is encrypted, damaged, no XLSX, or an attack."""
@@ -45,7 +45,7 @@ class XlsxParser:
                 # What nobody sees when the file is opened cannot be checked by who reads an answer.
                 if sheet.sheet_state == "visible":
                     outline.turn_page(numbers[sheet.title], fresh=True)
-                    outline.heading(1, sheet.title)
+                    outline.heading(1, sheet.title, states=False)
                     outline.table(_Sheet(sheet, package.parts).rows())
             sections = outline.sections()
         return ParsedDocument(
@@ -92,6 +92,9 @@ class _Sheet:
                     ),
                     hint=Text("표를 나누어 저장해 주십시오.", "Save it in parts."),
                 )
+            if not cells:
+                yield []
+                continue
             row = [self._shown(cell) for cell in cells]
             if any(row):
                 for at, (text, last) in list(filled.items()):
