@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ragtrace.adapters.kiwi import KiwiAnalyzer
 from ragtrace.application.analysis import Analyst, Mode
 from ragtrace.domain.analysis import SCHEMA, needs_table, read_analysis
 from ragtrace.domain.conversation import Turn
@@ -159,3 +160,16 @@ def test_a_count_over_a_time_needs_a_table() -> None:
 def test_only_a_time_that_documents_may_have_narrows_the_search(question: str, expected: bool) -> None:
     found = Analyst(WordAnalyzer(), CLOCK).analyse(question)
     assert found.period is not None and found.narrows is expected
+
+
+def test_a_question_that_hardly_says_what_it_is_about_leans_on_the_one_before() -> None:
+    kiwi = KiwiAnalyzer(workers=1, multiword=False)
+    history = (Turn("user", "연차 휴가는 며칠 전까지 신청하나요?"), Turn("assistant", "3일 전입니다."))
+    found = Analyst(kiwi, CLOCK).analyse("누가 승인하나요?", history)
+    assert found.question == "연차 휴가는 며칠 전까지 신청하나요? 누가 승인하나요?"
+    assert found.inherited and "승인" not in found.inherited
+    assert (
+        Analyst(kiwi, CLOCK).analyse("출장비 정산은 누가 승인하나요?", history).question
+        == "출장비 정산은 누가 승인하나요?"
+    )
+    assert Analyst(kiwi, CLOCK).analyse("출장비", history).question == "출장비"

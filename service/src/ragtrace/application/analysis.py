@@ -57,11 +57,11 @@ class Analyst:
         if self.mode == "model":
             return True
         constrained = self.model is not None and self.model.constrains
-        return self.mode == "auto" and constrained and bool(history) and leans(text)
+        return self.mode == "auto" and constrained and bool(history) and self._leans(text)
 
     def _by_rules(self, text: str, history: Sequence[Turn]) -> Analysis:
         today = self._today()
-        whole = joined(text.strip(), history)
+        whole = joined(text.strip(), history, self._leans)
         # The last question may move the time of the one before it: "작년 매출은?" - "그럼 올해는?"
         period = find_period(text, today) or find_period(whole, today)
         clear = plainly(whole, today)
@@ -106,17 +106,24 @@ class Analyst:
         terms = set(self.analyzer.question_terms(plainly(text, self._today())))
         kept = terms & set(self.analyzer.question_terms(told.question))
         # A follow-up says little of its own, and its pointing words go.
-        least = min(1, len(terms)) if history and leans(text) else _KEPT_SHARE * len(terms)
+        least = min(1, len(terms)) if history and self._leans(text) else _KEPT_SHARE * len(terms)
         faithful = len(kept) >= least
-        period = ruled.period or (told.period if names_time(joined(text, history)) else None)
+        period = ruled.period or (told.period if names_time(joined(text, history, self._leans)) else None)
         return replace(
             told,
             question=told.question if faithful else ruled.question,
             inherited=frozenset() if faithful else ruled.inherited,
             table=told.table or ruled.table,
             period=period,
-            narrows=period is None or narrows_search(joined(text.strip(), history), period, self._today()),
+            narrows=period is None
+            or narrows_search(joined(text.strip(), history, self._leans), period, self._today()),
         )
+
+    def _leans(self, text: str) -> bool:
+        """Say whether a question leans on what was said: by its words, or because it hardly says what it is about."""
+        if leans(text):
+            return True
+        return len(text.split()) > 1 and len(set(self.analyzer.question_terms(text))) <= 1
 
     def _today(self) -> date:
         return self.clock.now().date()

@@ -21,7 +21,7 @@ _LEANING_HEAD = re.compile(
     re.IGNORECASE,
 )
 _LEANING_INSIDE = re.compile(
-    r"(?:^|\s)(?:그것|그거|그건|그걸|이것|위에서|앞에서|방금|아까)(?:[은는이가을를도의]|\s|$)"
+    r"(?:^|\s)(?:(?:그것|그거|그건|그걸|이것|위에서|앞에서|방금|아까)(?:[은는이가을를도의]|\s|$)|같은\s?(?:기간|방식|조건|이유))"
 )
 # A topic and nothing said about it: "반차는?", "해외 출장도요?"
 _TOPIC_ONLY = re.compile(r"^\s*\S+(?:\s\S+)?(?:은|는|도|이나|라면|일\s?때는)(?:요)?\s*[?？]*\s*$")
@@ -44,13 +44,16 @@ def leans(question: str) -> bool:
     )
 
 
-def joined(question: str, history: Sequence[Turn]) -> str:
-    """Return `question` with the questions that it leans on before it; alone where it leans on none."""
+def joined(question: str, history: Sequence[Turn], leaning: Callable[[str], bool] = leans) -> str:
+    """Return `question` with the questions that it leans on before it; alone where it leans on none.
+
+    `leaning` says of one question whether it leans.
+    """
     chain = [question]
     for turn in reversed(history):
         if turn.speaker != "user":
             continue
-        if len(chain) > _CHAIN or not leans(chain[-1]):
+        if len(chain) > _CHAIN or not leaning(chain[-1]):
             break
         if turn.text.strip() not in chain:
             chain.append(turn.text.strip())
