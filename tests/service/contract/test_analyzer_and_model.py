@@ -56,6 +56,11 @@ def test_kiwi_finds_the_noun_behind_its_particle() -> None:
     assert set(_KIWI.question_terms("서버를 어떻게 설정하나요?")) == {"서버", "설정"}
 
 
+def test_kiwi_leaves_out_what_asks_but_not_what_is_asked_about() -> None:
+    assert set(_KIWI.question_terms("찾기 및 바꾸기를 찾아 주세요")) == {"찾", "바꾸"}
+    assert _KIWI.question_terms("서버를 찾아 주세요") == ("서버",)
+
+
 def test_no_passages_give_no_answer(model: Answerer) -> None:
     model.load()
     assert list(model.answer(Question("휴가", {"휴가": 1.0}), [])) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 RULES_VERSION = 1
+_NOMINAL = "ETN"
 # Nouns, roots, verbs, adjectives, adverbs, foreign words, numbers, Chinese characters; W_* are addresses and serials.
 _KEPT = frozenset({"NNG", "NNP", "NR", "XR", "VV", "VA", "MAG", "SL", "SN", "SH", "MM"})
 _KEPT_WEB = ("W_URL", "W_EMAIL", "W_HASHTAG", "W_MENTION", "W_SERIAL")
@@ -61,7 +62,8 @@ class KiwiAnalyzer:
 
     def question_terms(self, text: str) -> tuple[str, ...]:
         """Return the content morphemes of a question without question words."""
-        return tuple(term for term in self.analyze([text])[0] if term not in _ASKING)
+        tokens = self._ready().tokenize(unicodedata.normalize("NFKC", text))
+        return tuple(_terms(tokens, _asking(tokens)))
 
     def _ready(self) -> Kiwi:
         with self._lock:
@@ -79,12 +81,22 @@ class KiwiAnalyzer:
             return self._kiwi
 
 
-def _terms(tokens: Iterable[Token]) -> Iterable[str]:
-    for token in tokens:
+def _terms(tokens: Sequence[Token], left_out: frozenset[int] = frozenset()) -> Iterator[str]:
+    for place, token in enumerate(tokens):
         # Irregular verbs carry a suffix in their tag: "VA-I".
         tag = token.tag.partition("-")[0]
-        if (tag in _KEPT or tag in _KEPT_WEB) and token.form not in _COMMON:
+        if place not in left_out and (tag in _KEPT or tag in _KEPT_WEB) and token.form not in _COMMON:
             yield "".join(token.form.lower().split())
+
+
+def _asking(tokens: Sequence[Token]) -> frozenset[int]:
+    """Return the places of the words that only ask; 찾기, a verb made a noun, is what is asked about."""
+    following = [token.tag for token in tokens[1:]] + [""]
+    return frozenset(
+        place
+        for place, (token, after) in enumerate(zip(tokens, following, strict=True))
+        if token.form in _ASKING and after != _NOMINAL
+    )
 
 
 def _unusable(error: Exception) -> StartProblem:
