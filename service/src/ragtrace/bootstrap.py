@@ -6,8 +6,8 @@ import codecs
 import importlib
 import logging
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from ragtrace.adapters.tantivy_index import TantivyIndex
     from ragtrace.application.following import Follower
     from ragtrace.application.ingest import Ingest
-    from ragtrace.application.ports import OwnedVectors
+    from ragtrace.application.ports import OwnedVectors, VectorIndex
+    from ragtrace.application.removal import Remove
     from ragtrace.application.validation import Validator
 
 LOG = logging.getLogger("ragtrace")
@@ -185,6 +186,22 @@ class Container:
         assert self.embedding is not None
         return Follower(self.records, self.embedding)
 
+    @contextmanager
+    def vectors_beside_their_owner(self) -> Iterator[VectorIndex]:
+        """Give the vectors to somebody who only looks, while another process owns them: a copy of the embedded ones."""
+        if self.settings.vectors.store != "embedded":
+            assert self.vectors is not None
+            yield self.vectors
+            return
+        from ragtrace.adapters.vectors.generations import EmbeddedVectors, drop
+
+        assert isinstance(self.vectors, EmbeddedVectors)
+        copy = self.vectors.copy()
+        try:
+            yield copy
+        finally:
+            drop(copy)
+
     def _borrowed(self) -> OwnedVectors | None:
         """Return the vectors, owned where nobody else has them; whoever else has them, search is by words here."""
         vectors = self.vectors
@@ -261,6 +278,13 @@ class Container:
             batch=self.settings.ingest.batch_documents,
         )
 
+    @cached_property
+    def removal(self) -> Remove:
+        """Return the use case that removes documents."""
+        from ragtrace.application.removal import Remove
+
+        return Remove(self.records, self.index, self.analyzer)
+
     def validator(self, generation: str, environment: Mapping[str, str]) -> Validator:
         """Return the validator that was installed with this generation."""
         from ragtrace.adapters.enterprise_validator import EnterpriseValidator
@@ -318,7 +342,7 @@ class Container:
         # Only with sound records: without them the index is the last trace of what was there.
         self.records.state()
         set_aside(self._data() / "index")
-        for name in ("index", "retrieve", "ask", "ingest"):
+        for name in ("index", "retrieve", "ask", "ingest", "removal"):
             self.__dict__.pop(name, None)
 
     def migrate(self, tell: Callable[[Text], None]) -> tuple[int, int]:
@@ -424,6 +448,7 @@ def _require_legs(settings: Settings, outputs: frozenset[Output]) -> None:
 def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
+        "csv_table",
         "data_format",
         "data_inspection",
         "enterprise_validator",

@@ -28,6 +28,7 @@ from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
 LOG = logging.getLogger("ragtrace")
 _T = TypeVar("_T")
 _PREFIX, _BUILDING, _BROKEN = "g-", "building-", "broken"
+_COPY = "copy-"
 # A graph is made again when a third of the chunks came after it; space of deleted chunks is taken back from half on.
 _NEW_SHARE, _DEAD_SHARE, _DEAD_LEAST = 1 / 3, 0.5, 1000
 
@@ -159,6 +160,29 @@ class EmbeddedVectors:
         finally:
             if self._building is not None and self._building.process.poll() is not None:
                 self._building = None
+
+    def copy(self) -> EdgeVectors:
+        """Return a copy that this process owns and `drop` removes, whoever owns the original.
+
+        Raises:
+            StorageProblem: there is nothing to copy, or no space for it.
+        """
+        for old in self.folder.glob(f"{_COPY}*"):
+            if not files.is_owned(old):
+                _remove(old)
+        chosen = self.chosen()
+        if chosen is None or files.read_mark(chosen) is None:
+            raise files.unusable(self.folder, ValueError("no vectors yet"))
+        if shutil.disk_usage(self.folder).free < 2 * _stored(chosen):
+            raise files.unusable(self.folder, OSError("no space for a copy"))
+        folder = self.folder / f"{_COPY}{os.getpid()}"
+        _remove(folder)
+        folder.mkdir(mode=0o750)
+        with files.held(chosen):
+            files.copy_tree(chosen / files.SHARD, folder / files.SHARD)
+            for name in (files.MARK, files.GENERATION):
+                shutil.copy2(chosen / name, folder / name)
+        return EdgeVectors(folder, self.plan)
 
     def chosen(self) -> Path | None:
         """Return the generation that is searched with this model."""
@@ -296,6 +320,12 @@ class EmbeddedVectors:
             except Closed:
                 # Another generation took its place between two lines.
                 continue
+
+
+def drop(copy: EdgeVectors) -> None:
+    """Remove a copy."""
+    copy.close()
+    _remove(copy.folder)
 
 
 def _remove(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -23,71 +22,6 @@ def serve(container: Container, _arguments: argparse.Namespace, _console: Consol
     from ragtrace.entrypoints.http.server import serve as run
 
     return run(container, os.environ)
-
-
-def ingest(container: Container, arguments: argparse.Namespace, console: Console) -> int:
-    """Take the documents of a folder in."""
-    from ragtrace.application.ingest import IngestReport, Wishes, summarize
-
-    source = container.folder(Path(arguments.folder), arguments.source)
-
-    def progress(report: IngestReport) -> None:
-        counted = ", ".join(f"{status} {count}" for status, count in summarize(report) if count)
-        console.talk(
-            Text(f"처리 {len(report.outcomes)}개: {counted}", f"{len(report.outcomes)} files: {counted}")
-        )
-
-    with container.lock():
-        if container.mend():
-            console.talk(
-                Text(
-                    "검색 색인이 손상되어 기록에서 다시 만듭니다.",
-                    "The search index is damaged; it is made anew from the records.",
-                )
-            )
-        report = container.ingest.run(
-            source, Wishes(delete_missing=arguments.delete_missing), progress=progress
-        )
-    for outcome in report.outcomes:
-        if outcome.status == "failed" or (arguments.verbose and outcome.status != "unchanged"):
-            reason = f": {outcome.reason.to(console.lang)}" if outcome.reason else ""
-            console.say(f"{outcome.status:9} {outcome.path}{reason}")
-    documents, chunks = container.records.counts()
-    console.say(
-        Text(
-            f"문서 {documents}개, 조각 {chunks}개가 검색됩니다. 원본: {report.source}",
-            f"{documents} documents, {chunks} chunks are searchable. Source: {report.source}",
-        )
-    )
-    console.data(
-        {
-            "source": report.source,
-            "counts": dict(summarize(report)),
-            "documents": documents,
-            "chunks": chunks,
-            "files": [
-                {
-                    "path": each.path,
-                    "status": each.status,
-                    "reason": each.reason.to(console.lang) if each.reason else "",
-                    "chunks": each.chunks,
-                }
-                for each in report.outcomes
-            ],
-        }
-    )
-    return 1 if report.failed else 0
-
-
-def documents_list(container: Container, arguments: argparse.Namespace, console: Console) -> int:
-    """List the documents that are kept."""
-    documents = container.records.documents(arguments.limit)
-    for each in documents:
-        console.say(f"{each.id[:12]}  {each.chunk_count:4}  {each.date or '-':10}  {each.path}  {each.title}")
-    total, _ = container.records.counts()
-    console.say(Text(f"문서 {total}개 중 {len(documents)}개", f"{len(documents)} of {total} documents"))
-    console.data({"total": total, "documents": [dataclasses.asdict(each) for each in documents]})
-    return 0
 
 
 def status(container: Container, _arguments: argparse.Namespace, console: Console) -> int:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 
 from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.cli import vectors
 from ragtrace.entrypoints.cli.commands import refuse_while_running
 from ragtrace.entrypoints.cli.console import Console
 from ragtrace.errors import BusyProblem, StorageProblem
 from ragtrace.text import Text
 
 
-def index_verify(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
+def index_verify(container: Container, arguments: argparse.Namespace, console: Console) -> int:
     """Compare index and records; 0 complete, 1 not. Nothing is changed and nobody is kept waiting."""
     from ragtrace.application.verification import verify
 
     records = container.records.counts()
     facts = container.inspection.index(600)
-    damaged = list(facts.damaged)
-    if damaged:
+    damaged = list(facts.damaged) if arguments.part != "vectors" else []
+    problems: list[Text] = []
+    document: dict[str, object] = {}
+    if arguments.part == "vectors":
+        pass
+    elif damaged:
         problems = [Text("색인 파일이 손상되었습니다.", "Files of the index are damaged.")]
-        document: dict[str, object] = {"in_step": False, "indexed": 0, "missing": None, "surplus": None}
+        document = {"in_step": False, "indexed": 0, "missing": None, "surplus": None}
     else:
         found = verify(container.records, container.index, container.analyzer)
         if not found.complete and container.inspection.is_written():
@@ -38,6 +43,12 @@ def index_verify(container: Container, _arguments: argparse.Namespace, console: 
             "surplus": found.surplus,
             "search": {"asked": found.asked, "found": found.found},
         }
+    wrong_words = bool(problems)
+    if arguments.part != "words":
+        compared, wrong = vectors.verify(container)
+        document.update(compared)
+        problems += wrong
+    part = "" if wrong_words else " --part vectors"
     for name in damaged:
         console.say(f"- {name}")
     for problem in problems:
@@ -45,8 +56,8 @@ def index_verify(container: Container, _arguments: argparse.Namespace, console: 
     if problems:
         console.say(
             Text(
-                "다시 만들기: 서비스를 멈춘 뒤 ragtrace index rebuild",
-                "To make it anew: stop the service, then ragtrace index rebuild",
+                f"다시 만들기: 서비스를 멈춘 뒤 ragtrace index rebuild{part}",
+                f"To make it anew: stop the service, then ragtrace index rebuild{part}",
             )
         )
     else:
@@ -69,7 +80,12 @@ def index_verify(container: Container, _arguments: argparse.Namespace, console: 
     return 1 if problems else 0
 
 
-def index_rebuild(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
+def index_prepare(container: Container, arguments: argparse.Namespace, console: Console) -> int:
+    """Make another model's vectors beside those in use."""
+    return vectors.prepare(container, arguments, console)
+
+
+def index_rebuild(container: Container, arguments: argparse.Namespace, console: Console) -> int:
     """Make the index anew from the records. Killed at any instant, the next start or the next run finishes it."""
     from ragtrace.application.reconcile import bring_in_step, interrupted
 
@@ -84,15 +100,19 @@ def index_rebuild(container: Container, _arguments: argparse.Namespace, console:
                 state=Text("색인을 건드리지 않았습니다.", "The index was not touched."),
                 hint=Text("먼저 스냅숏이나 백업을 되돌리십시오.", "Put a snapshot or a backup back first."),
             )
-        mended = container.mend()
-        going_on = not mended and interrupted(container.records, container.index, container.analyzer)
-        if not mended and not going_on:
+        words = arguments.part != "vectors"
+        mended = words and container.mend()
+        going_on = (
+            words and not mended and interrupted(container.records, container.index, container.analyzer)
+        )
+        if words and not mended and not going_on:
             container.discard_index()
 
         def progress(done: int, total: int) -> None:
             console.talk(Text(f"문서 {done}/{total}", f"documents {done}/{total}"))
 
         done = bring_in_step(container.records, container.index, container.analyzer, progress)
+    made = vectors.rebuild(container, console) if arguments.part != "words" else {}
     documents, chunks = container.records.counts()
     indexed = container.index.size()
     console.say(
@@ -109,6 +129,7 @@ def index_rebuild(container: Container, _arguments: argparse.Namespace, console:
             "indexed": indexed,
             "taken": done.documents,
             "resumed": going_on,
+            **made,
         }
     )
     return 0 if indexed == chunks else 1

@@ -17,7 +17,7 @@ _COMMANDS = {
     "ingest": Text("폴더의 문서를 받아들입니다.", "take the documents of a folder in"),
     "ask": Text("질문에 출처와 함께 답합니다.", "answer a question, with sources"),
     "search": Text("질문에 맞는 문서 조각을 찾습니다.", "find the passages for a question"),
-    "documents": Text("문서를 봅니다.", "look at the documents"),
+    "documents": Text("문서를 보거나 지웁니다.", "list the documents, or delete some"),
     "index": Text("검색 색인을 검사하거나 다시 만듭니다.", "verify the search index, or make it anew"),
     "status": Text("상태를 봅니다.", "show the state of data and service"),
     "config": Text("설정을 봅니다.", "look at the configuration"),
@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
     from ragtrace.bootstrap import Container, preload
-    from ragtrace.entrypoints.cli import commands, index, search
+    from ragtrace.entrypoints.cli import commands, documents, index, ingesting, search
     from ragtrace.privileges import drop_to_owner
 
     # Documents are the company's: what is made here is for the service's user and group only.
@@ -71,7 +71,14 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
             preload(settings)
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
-    place_of = {"search": search, "index_verify": index, "index_rebuild": index}
+    place_of = {
+        "search": search,
+        "index_verify": index,
+        "index_rebuild": index,
+        "index_prepare": index,
+        "ingest": ingesting,
+    }
+    place_of |= dict.fromkeys(("documents_list", "documents_delete"), documents)
     command = getattr(place_of.get(arguments.run, commands), arguments.run)
     return int(command(Container(settings), arguments, console))
 
@@ -122,13 +129,7 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     _ingest_arguments(made["ingest"], text)
     _ask_arguments(made["ask"], text)
     _search_arguments(made["search"], text)
-    listing = (
-        made["documents"]
-        .add_subparsers(required=True, metavar="ACTION")
-        .add_parser("list", parents=[common], help=text("문서 목록", "list the documents"))
-    )
-    listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
-    listing.set_defaults(run="documents_list")
+    _documents_arguments(made["documents"].add_subparsers(required=True, metavar="ACTION"), common, text)
     _index_arguments(made["index"].add_subparsers(required=True, metavar="ACTION"), common, text)
     _config_arguments(made["config"].add_subparsers(required=True, metavar="ACTION"), common, text)
     return parser
@@ -203,6 +204,42 @@ def _search_arguments(parser: argparse.ArgumentParser, text: object) -> None:
     parser.set_defaults(run="search")
 
 
+def _documents_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
+    assert isinstance(actions, argparse._SubParsersAction)
+    assert callable(text)
+    line = text("문서 목록", "list the documents")
+    listing = actions.add_parser("list", parents=[common], help=line, description=line)
+    listing.add_argument("--limit", type=int, metavar="N", help=text("최대 개수", "at most so many"))
+    listing.add_argument(
+        "--refused",
+        action="store_true",
+        help=text(
+            "받아들이지 않은 파일과 그 이유", "the files that were not taken in, and why, in their place"
+        ),
+    )
+    listing.set_defaults(run="documents_list")
+    line = text("문서 지우기", "remove documents")
+    delete = actions.add_parser("delete", parents=[common], help=line, description=line)
+    delete.add_argument(
+        "targets",
+        metavar="DOCUMENT",
+        nargs="*",
+        help=text(
+            "식별자(앞 8자리부터), 경로, 또는 '폴더/'",
+            "an id (its first 8 digits do), a path, or a 'folder/'",
+        ),
+    )
+    delete.add_argument(
+        "--dry-run", action="store_true", help=text("지울 것만 보임", "show what would be removed")
+    )
+    delete.set_defaults(run="documents_delete")
+    for action in (listing, delete):
+        action.add_argument(
+            "--source", metavar="NAME", help=text("이 원본의 것만", "only those of this source")
+        )
+        action.add_argument("--group", metavar="G", help=text("이 그룹의 것만", "only those of this group"))
+
+
 def _index_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
     assert isinstance(actions, argparse._SubParsersAction)
     assert callable(text)
@@ -222,9 +259,29 @@ def _index_arguments(actions: object, common: argparse.ArgumentParser, text: obj
             ),
         ),
     ):
-        actions.add_parser(name, parents=[common], help=line, description=line).set_defaults(
-            run=f"index_{name}"
+        action = actions.add_parser(name, parents=[common], help=line, description=line)
+        action.set_defaults(run=f"index_{name}")
+        action.add_argument(
+            "--part",
+            choices=("all", "words", "vectors"),
+            default="all",
+            help=text(
+                "낱말 색인, 벡터, 또는 둘 다(기본). 벡터는 모델이 모든 글을 다시 읽습니다",
+                "the index of words, the vectors, or both (default). For vectors the model reads every text again",
+            ),
         )
+    line = text(
+        "다른 임베딩 모델의 벡터를 지금의 벡터 옆에 만듦. 서비스는 계속 답하고, 그 모델로 다시 시작하면 바로 씀",
+        "make the vectors of another embedding model beside the present ones; the service goes on, a restart with that model has them at once",
+    )
+    prepare = actions.add_parser("prepare", parents=[common], help=line, description=line)
+    prepare.add_argument(
+        "--model",
+        metavar="DIR",
+        required=True,
+        help=text("임베딩 모델의 폴더", "folder of the embedding model"),
+    )
+    prepare.set_defaults(run="index_prepare")
 
 
 def _config_arguments(actions: object, common: argparse.ArgumentParser, text: object) -> None:
@@ -268,6 +325,48 @@ def _ingest_arguments(parser: argparse.ArgumentParser, text: object) -> None:
     )
     parser.add_argument(
         "--verbose", action="store_true", help=text("파일마다 한 줄", "one line for each file")
+    )
+    parser.add_argument(
+        "--group",
+        metavar="G",
+        help=text(
+            "이 문서들을 볼 수 있는 그룹(''는 모두). 없으면 문서마다 이전 그대로",
+            "group that may see these documents ('' for all); left out, each keeps what it has",
+        ),
+    )
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help=text(
+            "전에 받아들이지 못한 파일도 다시 읽음",
+            "read files again that were refused before and have not changed",
+        ),
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help=text(
+            "파일마다의 결과(.csv는 CSV, 그 밖에는 JSON 줄)",
+            "each file's outcome: CSV by the name .csv, else JSON lines",
+        ),
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help=text(
+            "끝내지 않고, 바뀌는 파일이 조용해지면 받아들임",
+            "go on: take in files that change, each when it is quiet",
+        ),
+    )
+    parser.add_argument(
+        "--interval",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help=text(
+            "지켜보는 간격이자 조용해야 하는 시간, 초(기본 2)",
+            "seconds between looks, and of quiet that a file needs (default 2)",
+        ),
     )
     parser.set_defaults(run="ingest")
 
