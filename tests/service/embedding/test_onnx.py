@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragtrace.adapters.embedding import onnx_session
 from ragtrace.adapters.embedding.assembling import assemble
 from ragtrace.adapters.embedding.engine import Raw
 from ragtrace.adapters.embedding.tokenizing import Tokens
@@ -228,3 +229,21 @@ def test_the_mean_leaves_padding_out_and_differs_from_the_first_token(tmp_path: 
 def test_either_name_of_the_states_is_known(tmp_path: Path, output: str) -> None:
     folder = folders.dense(tmp_path, onnx__model_dot_onnx=tiny_graphs.states(output))
     assert len(folders.model(folder).embed(["문서"], frozenset({"dense"}))) == 1
+
+
+def test_a_text_that_memory_does_not_suffice_for_is_an_error_with_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = folders.model(folders.bge_m3(tmp_path))
+    model.load()
+    monkeypatch.setattr(onnx_session, "_LONG_ROW", 100)
+    need = tiny_models.HEADS * 128 * 128 * 8
+    long = "문서 " * 300
+    monkeypatch.setattr(onnx_session, "free_memory", lambda: need - 1)
+    with pytest.raises(ModelProblem, match="128 tokens") as caught:
+        model.embed([long], ALL)
+    assert "embedding.max_tokens" in caught.value.render("ko")
+    assert len(model.embed(["문서"], ALL)) == 1
+    for enough in (need, None):
+        monkeypatch.setattr(onnx_session, "free_memory", lambda enough=enough: enough)
+        assert model.embed([long], ALL)[0].tokens == 128

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ragtrace.adapters import processors
-from ragtrace.adapters.processors import threads_for
+from ragtrace.adapters.processors import free_memory, threads_for
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(processors, "_CPUS", tmp_path / "cpu")
     monkeypatch.setattr(processors, "_CGROUPS", tmp_path / "groups")
     monkeypatch.setattr(processors, "_OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(processors, "_MEMORY", tmp_path / "meminfo")
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     return tmp_path
@@ -51,3 +52,15 @@ def test_a_system_that_says_nothing_has_its_processors(host: Path, monkeypatch: 
     monkeypatch.setattr(processors, "_CPUS", host / "nothing")
     monkeypatch.setattr(processors, "_OWN_GROUP", host / "nothing")
     assert threads_for(0) == 4
+
+
+def test_memory_is_what_the_system_and_every_group_leave(host: Path) -> None:
+    assert free_memory() is None
+    (host / "meminfo").write_text("MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\n")
+    assert free_memory() == 4000 * 1024
+    (host / "groups/service/memory.max").write_text("3000000\n")
+    (host / "groups/service/memory.current").write_text("1000000\n")
+    (host / "groups/service/inner/memory.max").write_text("max\n")
+    assert free_memory() == 2_000_000
+    (host / "groups/service/memory.current").write_text("5000000\n")
+    assert free_memory() == 0

@@ -39,6 +39,7 @@ def test_a_relative_folder_lies_in_the_home_and_what_is_embedded_is_remembered(t
         assert model is not None
         first = model.embed(["문서 검색"], model.outputs)[0]
     assert first.dense is not None
+    assert model is not None
     assert Container(settings).embedding_cache.get(model.fingerprint, ["문서 검색"], model.outputs) != [None]
     assert (tmp_path / "data/cache/embeddings.sqlite3").is_file()
 

@@ -1,14 +1,16 @@
-"""How many threads a computation should have on this host."""
+"""How many threads a computation should have on this host, and how much memory is left for it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUP = Path("/proc/self/cgroup")
+_MEMORY = Path("/proc/meminfo")
 
 
 def threads_for(wanted: int) -> int:
@@ -41,16 +43,37 @@ def _cores(processors: set[int]) -> int:
 def _quota() -> int:
     """Return the least whole number of processors that the quotas of this control group (v2) and its parents leave."""
     least = os.cpu_count() or 1
+    for group in _groups():
+        with suppress(OSError, ValueError):
+            quota, period = (group / "cpu.max").read_text("ascii").split()
+            if quota != "max":
+                least = min(least, max(1, int(quota) // int(period)))
+    return least
+
+
+def free_memory() -> int | None:
+    """Return the bytes that can be had without swapping or being killed; None where the system does not say."""
+    found = []
+    with suppress(OSError, ValueError):
+        for line in _MEMORY.read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) << 10)
+    for group in _groups():
+        with suppress(OSError, ValueError):
+            most = (group / "memory.max").read_text("ascii").strip()
+            if most != "max":
+                found.append(max(0, int(most) - int((group / "memory.current").read_text("ascii"))))
+    return min(found, default=None)
+
+
+def _groups() -> Iterator[Path]:
+    """Yield this process's control group (v2) and those above it."""
     own = ""
     with suppress(OSError):
         lines = _OWN_GROUP.read_text("utf-8").splitlines()
         own = next((line[3:] for line in lines if line.startswith("0::")), "")
     group = _CGROUPS / own.lstrip("/")
     for place in (group, *group.parents):
-        with suppress(OSError, ValueError):
-            quota, period = (place / "cpu.max").read_text("ascii").split()
-            if quota != "max":
-                least = min(least, max(1, int(quota) // int(period)))
+        yield place
         if place == _CGROUPS:
-            break
-    return least
+            return

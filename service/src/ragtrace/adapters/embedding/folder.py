@@ -49,6 +49,7 @@ class ModelFolder:
     architecture: str
     config: Mapping[str, Any]
     dimension: int
+    attention_heads: int
     max_tokens: int
     vocabulary: int
     pad: int
@@ -133,6 +134,7 @@ def _described(path: Path, architecture: str, config: Mapping[str, Any]) -> Mode
             architecture=architecture,
             config=config,
             dimension=int(config["hidden_size"]),
+            attention_heads=int(config["num_attention_heads"]),
             max_tokens=min(longest, int(sentence.get("max_seq_length") or longest)),
             vocabulary=int(config["vocab_size"]),
             pad=pad,

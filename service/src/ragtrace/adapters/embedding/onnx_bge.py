@@ -19,7 +19,7 @@ class OnnxBge:
         self.least_cosine = LEAST_COSINE[precision]
         self._folder = folder
         self._precision = precision
-        self._session = OnnxSession(folder.graphs[precision], threads)
+        self._session = OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
 
     def digest(self) -> str:
         """Return the digest of the graph with its weights, the configuration and the tokenizer."""

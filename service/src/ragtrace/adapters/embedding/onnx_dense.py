@@ -22,7 +22,7 @@ class OnnxDense:
         self.least_cosine = LEAST_COSINE[precision]
         self._folder = folder
         self._precision = precision
-        self._session = OnnxSession(folder.graphs[precision], threads)
+        self._session = OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
         self._output = ""
 
     def digest(self) -> str:
