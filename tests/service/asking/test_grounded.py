@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ragtrace.application.grounded import Grounded
 from ragtrace.application.ports import Generation
 from ragtrace.domain.answers import Account, AnswerPiece, Passage, Question, Wishes
 from ragtrace.domain.conversation import Turn
+from ragtrace.domain.thinking import Thoughts, without_thoughts
 from ragtrace.errors import ModelProblem, TooLarge
 from ragtrace.testing.language import ScriptedLanguageModel
 from ragtrace.testing.memory import WordAnalyzer
@@ -193,3 +196,33 @@ def test_numbers_that_no_source_has_are_pointed_out() -> None:
 def test_a_short_cited_answer_needs_no_words_of_the_source() -> None:
     pieces, account, _ = ask("가능합니다 [1].")
     assert shown(pieces) == "가능합니다 [1]." and account is not None and account.supported
+
+
+@pytest.mark.parametrize(
+    "said", ["<think>\n김치찌개 [1] 는 </b> 아니고\n</think>\n\n", "  <think></think> ", ""]
+)
+def test_what_a_model_thinks_aloud_is_not_shown(said: str) -> None:
+    pieces, account, _ = ask(f"{said}휴가 신청 은 3일 전 까지 <think> [1].")
+    assert (
+        shown(pieces) == "휴가 신청 은 3일 전 까지 <think> [1]." and account is not None and account.supported
+    )
+
+
+def test_thoughts_that_never_end_are_no_answer_and_that_is_said() -> None:
+    question = Question("휴가?", {}, wishes=Wishes(max_tokens=5))
+    pieces, account, _ = ask("<think> 휴가 신청 은 3일 전 까지 팀장 에게 [1] 그러니까", question=question)
+    assert pieces == [] and account is not None and not account.supported and "끊겼" in account.notices[0].ko
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<think>", "</think>", "<", "think", ">", "/", "가", " ", "\n"]), max_size=12
+    ).map("".join),
+    st.data(),
+)
+def test_where_thoughts_are_cut_makes_no_difference(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    thoughts = Thoughts()
+    parts = [text[a:b] for a, b in zip((0, *cuts), (*cuts, len(text)), strict=True)]
+    fed = "".join(thoughts.feed(part) for part in parts) + thoughts.finish()
+    assert fed.strip() == without_thoughts(text).strip()

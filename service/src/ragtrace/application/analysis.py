@@ -13,6 +13,7 @@ from ragtrace.domain.analysis import SCHEMA, Analysis, names_time, narrows_searc
 from ragtrace.domain.citations import without_marks
 from ragtrace.domain.conversation import Turn, alternating, joined, leans
 from ragtrace.domain.periods import find_period, plainly
+from ragtrace.domain.thinking import without_thoughts
 from ragtrace.errors import TooLarge
 
 LOG = logging.getLogger("ragtrace")
@@ -96,7 +97,7 @@ class Analyst:
         except TooLarge as problem:
             LOG.info("the question was analysed by rules: %s", problem)
             return None
-        found = read_analysis("".join(pieces))
+        found = read_analysis(without_thoughts("".join(pieces)))
         if found is None and not cancelled():
             LOG.info("the question was analysed by rules: the model wrote no analysis")
         return found

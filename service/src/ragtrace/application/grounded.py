@@ -15,6 +15,7 @@ from ragtrace.domain.citations import CitationReader
 from ragtrace.domain.conversation import Turn
 from ragtrace.domain.grounding import best_source, coverage, denies, korean, refuses, unseen_numbers
 from ragtrace.domain.prompting import Budget, Prompt, make_prompt
+from ragtrace.domain.thinking import Thoughts
 from ragtrace.text import Text
 
 # So many terms show whether an answer speaks of the sources; fewer are as likely words of the question.
@@ -87,9 +88,10 @@ class Grounded:
         stream = self.model.stream(_messages(prompt.system, prompt.turns), generation, cancelled)
         try:
             if question.rag:
-                yield from self._checked(stream, prompt, passages[: prompt.sources], len(passages))
+                said = _spoken(stream)
+                yield from self._checked(said, prompt, passages[: prompt.sources], len(passages))
             else:
-                yield from _plain(stream)
+                yield from _plain(_spoken(stream))
         finally:
             # An answer that nobody reads on must not be written on.
             if isinstance(stream, Generator):
@@ -119,7 +121,7 @@ class Grounded:
             yield from gate.let_through(piece)
         supported = yield from gate.finish()
         notices = _left_out(found, len(passages))
-        if usage is not None and usage.finish == "length" and gate.open:
+        if usage is not None and usage.finish == "length":
             notices = (*notices, _CUT)
         if gate.open and not supported and not refuses(gate.text):
             notices = (*notices, _CITED_NOTHING)
@@ -198,6 +200,18 @@ class _Gate:
         self._looked = len(said)
         terms = self._terms(said)
         return len(terms) >= _OPENING_TERMS and coverage(terms, self._sources) >= self._least
+
+
+def _spoken(stream: Iterator[str | Usage]) -> Iterator[str | Usage]:
+    """Yield what a model says without what it thinks aloud before."""
+    thoughts = Thoughts()
+    for part in stream:
+        if isinstance(part, Usage):
+            if rest := thoughts.finish():
+                yield rest
+            yield part
+        elif text := thoughts.feed(part):
+            yield text
 
 
 def _plain(stream: Iterator[str | Usage]) -> Iterator[AnswerPiece | Account]:
