@@ -35,6 +35,15 @@ def test_the_default_file_names_every_key_with_its_default() -> None:
     assert {f"{section}.{key}" for section in written for key in written[section]} == set(keys())
 
 
+def test_the_default_file_is_a_configuration_as_it_stands(tmp_path: Path) -> None:
+    assert effective(load(tmp_path, DEFAULT.read_bytes())) == effective(Settings(home=tmp_path))
+
+
+def test_text_may_be_empty_only_where_that_is_the_default(tmp_path: Path) -> None:
+    assert load(tmp_path, 'embedding:\n  model: ""\n').embedding.model == ""
+    assert "server.host" in problems(tmp_path, 'server:\n  host: ""\n')
+
+
 def test_every_key_of_the_default_file_has_a_comment_in_both_languages() -> None:
     comment = ""
     for line in DEFAULT.read_text("utf-8").splitlines():

@@ -291,6 +291,8 @@ def _take(values: dict[str, Value], key: str, value: object, where: str, problem
         problems.append(_unknown(key, known, where))
         return
     converted = _convert(value, known[key])
+    if value == "" and key in _may_be_empty():
+        converted = ""
     if converted is None:
         wanted = _TYPES[known[key]]
         problems.append(
@@ -314,6 +316,16 @@ def _take(values: dict[str, Value], key: str, value: object, where: str, problem
         )
         return
     values[key] = converted
+
+
+def _may_be_empty() -> frozenset[str]:
+    """Return the keys whose default is no text: a model, address or key that is not there."""
+    return frozenset(
+        f"{section}.{field.name}"
+        for section, kind in SECTIONS.items()
+        for field in dataclasses.fields(kind)
+        if field.default == ""
+    )
 
 
 def _convert(value: object, kind: str) -> Value | None:
