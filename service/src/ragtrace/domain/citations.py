@@ -57,12 +57,7 @@ class CitationReader:
             numbers = _expanded(match["square"] or match["round"])
             known = [number for number in numbers if 1 <= number <= self._sources]
             before = text[match.start() - 1] if match.start() else self._before
-            if (
-                not known
-                and not match["space"]
-                and before.isascii()
-                and (before.isalnum() or before in "_)")
-            ):
+            if not known and not match["space"] and before.isascii() and (before.isalnum() or before in "_)"):
                 # An index into something: `list[0]`.
                 return match[0]
             self.removed += len(numbers) - len(known)
