@@ -78,7 +78,7 @@ def test_values_are_written_as_they_are_shown() -> None:
     sheet["C3"].number_format = '#,##0.00"원"'
     sheet["D3"].number_format = '0"%"'
     assert lines_of(book) == [
-        "2024-01-31 | 2024-01-31 09:30 | 2024-02-01 | 09:05 | 1 day, 6:00:00",
+        "2024-01-31 | 2024-01-31 09:30 | 2024-02-01 | 09:05 | 30:00",
         "TRUE | 3 | 0.3 | 1e+20 | -5",
         "85.47% | 1,234,567 | 1,234.5 | 1234567 | #,##0원",
         "| 여러 줄 | 끝",
@@ -188,3 +188,33 @@ def test_a_file_that_is_no_sound_xlsx_is_refused_in_words(data: bytes, words: st
         XlsxParser().parse(data, "a.xlsx")
     assert words in caught.value.summary.en
     assert caught.value.summary.ko
+
+
+def test_gaps_in_a_sheet_cost_nothing_and_divide_tables() -> None:
+    result = rows_of(
+        '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>이름</t></is></c><c r="B1" t="inlineStr"><is><t>나이</t></is></c></row>'
+        '<row r="2"><c r="A2" t="inlineStr"><is><t>홍길동</t></is></c><c r="B2"><v>33</v></c><c r="XFD2" s="0"/></row>'
+        '<row r="1048576"><c r="A1048576" t="inlineStr"><is><t>끝</t></is></c></row></sheetData>'
+    )
+    assert result.sections[0].text == "이름 | 나이\n홍길동 | 33\n끝"
+
+
+@pytest.mark.parametrize(
+    "part", ["docProps/app.xml", "docProps/custom.xml", "xl/theme/theme1.xml", "xl/styles.xml"]
+)
+def test_parts_that_no_text_comes_from_may_be_missing(part: str) -> None:
+    data = saved(book_of(["가", "나"]))
+    if part in parts_of(data):
+        data = changed(data, {part: None})
+    assert XlsxParser().parse(data, "a.xlsx").sections == (Section(("Sheet",), "가 | 나", 1),)
+
+
+def test_a_wrong_day_in_the_properties_does_not_cost_the_workbook() -> None:
+    data = saved(book_of(["가", "나"]))
+    core = parts_of(data)["docProps/core.xml"]
+    start = core.index(b">", core.index(b"<dcterms:modified")) + 1
+    core = core[:start] + b"gestern" + core[core.index(b"<", start) :]
+    broken = changed(data, {"docProps/core.xml": core})
+    with pytest.raises((ValueError, TypeError)):
+        openpyxl.load_workbook(io.BytesIO(broken))
+    assert XlsxParser().parse(broken, "a.xlsx").sections[0].text == "가 | 나"

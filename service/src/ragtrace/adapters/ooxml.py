@@ -151,6 +151,7 @@ def library(kind: str) -> Iterator[None]:
         RecursionError,
         NotImplementedError,
         EOFError,
+        OSError,  # openpyxl: no workbook part
         SyntaxError,  # xml.etree.ElementTree.ParseError
         etree.LxmlError,
         zipfile.BadZipFile,

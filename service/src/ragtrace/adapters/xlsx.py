@@ -1,4 +1,8 @@
-"""Parser for XLSX through openpyxl, row by row: values as the sheet shows them, never formulas."""
+"""Parser for XLSX through openpyxl's readers, row by row: values as the sheet shows them, never formulas.
+
+`load_workbook` is not used: it builds properties, names, charts and styles that no text comes from and that many programs
+write wrongly, pads rows to the size that a sheet claims, and reads a sheet twice that claims none.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,24 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
-import openpyxl
-from openpyxl.cell.read_only import ReadOnlyCell
-from openpyxl.workbook import Workbook
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from lxml import etree
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
+from openpyxl.styles.stylesheet import apply_stylesheet
+from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
 
 from ragtrace.adapters.facts import choose_date, choose_title
-from ragtrace.adapters.ooxml import Package, library, open_package, rewrite
+from ragtrace.adapters.ooxml import Package, library, open_package
 from ragtrace.adapters.outline import Outline
-from ragtrace.adapters.xlsx_styles import numbers_only
-from ragtrace.adapters.zip_guard import GuardedZip
+from ragtrace.adapters.xlsx_styles import NumbersOnly
+from ragtrace.adapters.zip_guard import GuardedZip, damaged
 from ragtrace.domain.documents import ParsedDocument
 from ragtrace.errors import ParseProblem
 from ragtrace.limits import SHEET_ROWS, TABLE_CELLS, TABLE_MERGED_CHARS, ZIP_TOTAL_BYTES
 from ragtrace.text import Text
 
-_STYLES = "xl/styles.xml"
 _MERGE = re.compile(rb"<(?:\w+:)?mergeCell\b[^>]*?\bref=[\"']([A-Z]{1,3})(\d{1,7}):[A-Z]{1,3}(\d{1,7})[\"']")
 # Characters that XML cannot hold are written as _xHHHH_ (ECMA-376 part 1 §22.9.2.19).
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -39,97 +44,143 @@ class XlsxParser:
         package = open_package(data, "XLSX")
         outline = Outline()
         with library("XLSX"):
-            book = _open(package)
-            numbers = {name: number for number, name in enumerate(book.sheetnames, start=1)}
-            for sheet in book.worksheets:
+            reader = _open(package)
+            for number, (sheet, relation) in enumerate(reader.parser.find_sheets(), start=1):
                 # What nobody sees when the file is opened cannot be checked by who reads an answer.
-                if sheet.sheet_state == "visible":
-                    outline.turn_page(numbers[sheet.title], fresh=True)
-                    outline.heading(1, sheet.title, states=False)
-                    outline.table(_Sheet(sheet, package.parts).rows())
+                if sheet.state != "visible" or not relation.Type.endswith("/worksheet"):
+                    continue
+                if relation.target not in package.parts:
+                    raise damaged(relation.target)
+                outline.turn_page(number, fresh=True)
+                outline.heading(1, sheet.name, states=False)
+                outline.table(_Sheet(reader, sheet.name, relation.target, package.parts).rows())
             sections = outline.sections()
         return ParsedDocument(
             choose_title(path, package.title), sections, choose_date(path, package.date, sections)
         )
 
 
-def _open(package: Package) -> Workbook:
-    """Open the workbook; where other programs wrote styles that openpyxl refuses, with the number formats alone."""
-    try:
-        return openpyxl.load_workbook(
-            io.BytesIO(package.data), read_only=True, data_only=True, keep_links=False
+def _open(package: Package) -> ExcelReader:
+    """Read what the sheets refer to: strings, their list, the number formats."""
+    reader = ExcelReader(io.BytesIO(package.data), read_only=True, data_only=True, keep_links=False)
+    reader.read_manifest()
+    reader.read_strings()
+    reader.read_workbook()
+    apply_stylesheet(NumbersOnly(package.parts), reader.wb)
+    return reader
+
+
+class _Rows(WorkSheetParser):  # type: ignore[misc]  # openpyxl has no types
+    """openpyxl's reader of cells over lxml, from the first row to the last."""
+
+    def parse(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """Yield the number and the cells of every row that is in the file."""
+        events = etree.iterparse(
+            self.source,
+            tag=(ROW_TAG, DATA_TAG),
+            resolve_entities=False,
+            no_network=True,
+            remove_comments=True,
+            remove_pis=True,
         )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        if _STYLES not in package.parts:
-            raise
-        changed = {_STYLES: numbers_only(package.parts.read(_STYLES))}
-        return openpyxl.load_workbook(
-            io.BytesIO(rewrite(package.parts, changed)), read_only=True, data_only=True, keep_links=False
-        )
+        for _, element in events:
+            if element.tag == DATA_TAG:
+                return
+            yield self.parse_row(element)
+            element.clear()
+            while element.getprevious() is not None:
+                del element.getparent()[0]
 
 
 class _Sheet:
     """One sheet being read."""
 
-    def __init__(self, sheet: ReadOnlyWorksheet, parts: GuardedZip) -> None:
-        # The size a sheet states is often wrong, and may be absurd.
-        sheet.reset_dimensions()
-        self._sheet = sheet
+    def __init__(self, reader: ExcelReader, title: str, target: str, parts: GuardedZip) -> None:
+        self._reader = reader
+        self._title = title
+        self._target = target
+        self._merged = _merged(parts, target)
         self._formats: dict[int, str] = {}
-        self._cells = 0
-        self._merged = _merged(parts, sheet._worksheet_path)
 
     def rows(self) -> Iterator[list[str]]:
-        """Yield the shown values; a cell merged downwards is repeated beside others."""
+        """Yield the shown values, an empty row for any gap; a cell merged downwards is repeated beside others."""
         filled: dict[int, tuple[str, int]] = {}
-        for number, cells in enumerate(self._sheet.iter_rows(), start=1):
-            self._cells += len(cells) + 1
-            if number > SHEET_ROWS or self._cells > TABLE_CELLS:
-                raise ParseProblem(
-                    Text(
-                        f"시트가 너무 큽니다: {self._sheet.title}",
-                        f"The sheet is too large: {self._sheet.title}",
-                    ),
-                    hint=Text("표를 나누어 저장해 주십시오.", "Save it in parts."),
-                )
-            if not cells:
+        before = cells = 0
+        for number, values in self._values():
+            if number > before + 1:
                 yield []
-                continue
-            row = [self._shown(cell) for cell in cells]
-            if any(row):
-                for at, (text, last) in list(filled.items()):
-                    if last < number:
-                        del filled[at]
-                    elif at < len(row) and not row[at]:
-                        row[at] = text
+            before = number
+            width = max((at for at, text in values.items() if text), default=0)
+            cells += width + 1
+            if number > SHEET_ROWS or cells > TABLE_CELLS:
+                raise self._too_large()
+            for at, (text, last) in list(filled.items()):
+                if last < number:
+                    del filled[at]
+                elif at <= width and not values.get(at):
+                    values[at] = text
             for at, last in self._merged.get(number, ()):
-                if at < len(row) and 0 < len(row[at]) <= TABLE_MERGED_CHARS:
-                    filled[at] = (row[at], last)
-            yield row
+                text = values.get(at, "")
+                if 0 < len(text) <= TABLE_MERGED_CHARS:
+                    filled[at] = (text, last)
+            yield [values.get(at, "") for at in range(1, width + 1)]
 
-    def _shown(self, cell: ReadOnlyCell) -> str:
-        value = cell.value
-        if value is None or cell.data_type == "e":
+    def _values(self) -> Iterator[tuple[int, dict[int, str]]]:
+        """Yield the number of every row in the file and its values by column, both from 1."""
+        book = self._reader.wb
+        with self._reader.archive.open(self._target) as source:
+            rows = _Rows(
+                source,
+                self._reader.shared_strings,
+                data_only=True,
+                epoch=book.epoch,
+                date_formats=book._date_formats,
+                timedelta_formats=book._timedelta_formats,
+            )
+            for number, cells in rows.parse():
+                yield (
+                    number,
+                    {
+                        cell["column"]: self._shown(cell["value"], cell["data_type"], cell["style_id"])
+                        for cell in cells
+                        if cell["value"] is not None
+                    },
+                )
+
+    def _shown(self, value: object, kind: str, style: int) -> str:
+        if kind == "e":
             return ""
         if isinstance(value, str):
-            return _ESCAPED.sub(_unescaped, value)
+            return _ESCAPED.sub(_unescaped, value) if "_x" in value else value
         if isinstance(value, bool):
             return "TRUE" if value else "FALSE"
         if isinstance(value, int | float):
-            return _number(value, self._format(cell))
+            return _number(value, self._format(style))
         return _moment(value)
 
-    def _format(self, cell: ReadOnlyCell) -> str:
-        style = cell._style_id
+    def _format(self, style: int) -> str:
+        """Return the number format of a cell style without what it quotes."""
         if style not in self._formats:
-            self._formats[style] = _QUOTED.sub("", cell.number_format or "")
+            book = self._reader.wb
+            number = book._cell_styles[style].numFmtId if style < len(book._cell_styles) else 0
+            if number < BUILTIN_FORMATS_MAX_SIZE:
+                form = BUILTIN_FORMATS.get(number) or ""
+            else:
+                form = book._number_formats[number - BUILTIN_FORMATS_MAX_SIZE]
+            self._formats[style] = _QUOTED.sub("", form)
         return self._formats[style]
+
+    def _too_large(self) -> ParseProblem:
+        return ParseProblem(
+            Text(f"시트가 너무 큽니다: {self._title}", f"The sheet is too large: {self._title}"),
+            hint=Text("표를 나누어 저장해 주십시오.", "Save it in parts."),
+        )
 
 
 def _merged(parts: GuardedZip, name: str) -> dict[int, list[tuple[int, int]]]:
-    """Return, for the first row of every area merged over several rows, its column (from 0) and last row.
+    """Return, for the first row of every area merged over several rows, its column and last row; all from 1.
 
-    openpyxl does not tell when it reads row by row, and the areas stand behind the rows.
+    The areas stand behind the rows, so they are looked for before.
     """
     found: dict[int, list[tuple[int, int]]] = {}
     for letters, first, last in _MERGE.findall(parts.read(name, ZIP_TOTAL_BYTES)):
@@ -137,7 +188,7 @@ def _merged(parts: GuardedZip, name: str) -> dict[int, list[tuple[int, int]]]:
             column = 0
             for letter in letters:
                 column = column * 26 + letter - 64
-            found.setdefault(int(first), []).append((column - 1, int(last)))
+            found.setdefault(int(first), []).append((column, int(last)))
     return found
 
 
@@ -145,7 +196,7 @@ def _number(value: int | float, form: str) -> str:
     if "%" in form:
         return f"{format(round(value * 100, 6), '.15g')}%"
     if ",#" in form or ",0" in form:
-        return format(round(value, 6), ",") if isinstance(value, int) else _grouped(value)
+        return format(value, ",") if isinstance(value, int) else _grouped(value)
     return str(value) if isinstance(value, int) else format(value, ".15g")
 
 
@@ -163,8 +214,14 @@ def _moment(value: object) -> str:
     if isinstance(value, time):
         return value.isoformat("minutes")
     if isinstance(value, timedelta):
-        return str(value)
+        return _duration(value)
     return str(value)
+
+
+def _duration(value: timedelta) -> str:
+    """Write a duration as [h]:mm shows it."""
+    minutes = round(value.total_seconds() / 60)
+    return f"{'-' if minutes < 0 else ''}{abs(minutes) // 60}:{abs(minutes) % 60:02d}"
 
 
 def _unescaped(match: re.Match[str]) -> str:

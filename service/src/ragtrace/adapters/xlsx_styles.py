@@ -1,10 +1,11 @@
-"""The number formats of an XLSX alone: without them a day is a number, and the rest of the styles is of no use here."""
+"""The number formats of an XLSX alone: without them a day is a number, and the rest is of no use and often wrong."""
 
 from __future__ import annotations
 
 from lxml import etree
 
 from ragtrace.adapters.xml_guard import parse_xml
+from ragtrace.adapters.zip_guard import GuardedZip
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _PLAIN = {
@@ -13,6 +14,19 @@ _PLAIN = {
     "borders": "<border/>",
     "cellStyleXfs": "<xf/>",
 }
+
+
+class NumbersOnly:
+    """Stands for the archive where openpyxl applies the styles of a workbook."""
+
+    def __init__(self, parts: GuardedZip) -> None:
+        self._parts = parts
+
+    def read(self, name: str) -> bytes:
+        """Return the reduced styles part. Raises `KeyError`, as an archive does, when there is none."""
+        if name not in self._parts:
+            raise KeyError(name)
+        return numbers_only(self._parts.read(name))
 
 
 def numbers_only(styles: bytes) -> bytes:
