@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from ragtrace.adapters.folder import FolderSource
-from ragtrace.application.ingest import IngestReport, Wishes
-from ragtrace.application.ports import IndexEntry, IndexMark
+from ragtrace.application import ingest as ingesting
+from ragtrace.application.ingest import FileOutcome, Ingest, IngestReport, Wishes
+from ragtrace.application.ports import FileContent, FoundFile, IndexEntry, IndexMark, ReadFile
+from ragtrace.application.reading import ReadInTurn
 from ragtrace.application.reconcile import bring_in_step, in_step
+from ragtrace.domain.chunks import ChunkRules
 from ragtrace.errors import UsageProblem
-from ragtrace.testing.memory import MemoryIndex, MemoryRecords, MemorySource, WordAnalyzer
+from ragtrace.testing.memory import LineParser, MemoryIndex, MemoryRecords, MemorySource, WordAnalyzer
+from ragtrace.text import Text
 from tests.service.support import asking, ingest, write
 
 FILES: dict[str, bytes | None] = {
@@ -172,3 +179,178 @@ def test_links_out_of_the_folder_devices_and_huge_files_are_refused(tmp_path: Pa
 def test_a_folder_that_is_not_there_is_a_usage_problem(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem):
         FolderSource(tmp_path / "none", 1)
+
+
+class CountingReader(ReadInTurn):
+    """Counts what is parsed."""
+
+    parsed: ClassVar[list[str]] = []
+
+    def read(self, file: FileContent) -> ReadFile:
+        self.parsed.append(file.path)
+        return super().read(file)
+
+
+@pytest.fixture
+def counting() -> tuple[Ingest, list[str]]:
+    CountingReader.parsed.clear()
+    return dataclasses.replace(ingest(), reader=CountingReader((LineParser(),))), CountingReader.parsed
+
+
+def test_a_refused_file_is_not_parsed_again_until_its_content_or_the_recipe_changes_or_it_is_wished(
+    counting: tuple[Ingest, list[str]],
+) -> None:
+    use_case, parsed = counting
+    source = MemorySource({"bad.txt": b"BROKEN", "empty.txt": b""})
+    first = use_case.run(source)
+    assert sorted(parsed) == ["bad.txt", "empty.txt"]
+    again = use_case.run(source)
+    assert len(parsed) == 2
+    assert [(each.path, each.status, each.reason) for each in again.outcomes] == [
+        (each.path, each.status, each.reason) for each in first.outcomes
+    ]
+    use_case.run(source, Wishes(retry=True))
+    assert len(parsed) == 4
+    dataclasses.replace(use_case, rules=ChunkRules(size=500)).run(source)
+    assert len(parsed) == 6
+    source.contents["bad.txt"] = "제목\n이제 읽힙니다".encode()
+    assert statuses(use_case.run(source))["bad.txt"] == "added"
+    assert [each.path for each in use_case.records.refused()] == ["empty.txt"]
+    del source.contents["empty.txt"]
+    use_case.run(source)
+    assert use_case.records.refused() == []
+
+
+def test_a_good_file_that_breaks_and_is_put_back_is_refused_no_more(
+    counting: tuple[Ingest, list[str]],
+) -> None:
+    use_case, parsed = counting
+    source = MemorySource(dict(FILES))
+    use_case.run(source)
+    source.contents["a.txt"] = b"BROKEN"
+    assert use_case.run(source).failed and use_case.run(source).failed
+    assert parsed.count("a.txt") == 2
+    assert [each.path for each in use_case.records.refused()] == ["a.txt"]
+    source.contents["a.txt"] = FILES["a.txt"]
+    assert statuses(use_case.run(source))["a.txt"] == "unchanged"
+    assert parsed.count("a.txt") == 2 and use_case.records.refused() == []
+
+
+def test_a_file_that_may_not_be_read_is_listed_and_tried_every_time() -> None:
+    use_case, source = ingest(), MemorySource({"denied.txt": None})
+    assert use_case.run(source).failed
+    assert [(each.status, each.sha256) for each in use_case.records.refused()] == [("failed", "")]
+    source.contents["denied.txt"] = FILES["a.txt"]
+    assert statuses(use_case.run(source)) == {"denied.txt": "added"}
+
+
+def test_a_group_is_kept_unless_another_is_wished() -> None:
+    use_case, source = ingest(), MemorySource(dict(FILES))
+
+    def groups() -> set[str]:
+        return {each.group for each in use_case.records.documents()}
+
+    use_case.run(source, Wishes(group="인사"))
+    assert groups() == {"인사"}
+    source.contents["a.txt"] = "휴가\n새 글".encode()
+    assert statuses(use_case.run(source))["a.txt"] == "updated"
+    assert groups() == {"인사"}
+    assert use_case.run(source, Wishes(group="전산")).count("updated") == 3
+    assert groups() == {"전산"}
+    use_case.run(source, Wishes(group=""))
+    assert groups() == {""}
+
+
+def test_only_the_named_paths_are_looked_at() -> None:
+    use_case, source = ingest(), MemorySource(dict(FILES))
+    use_case.run(source)
+    source.contents.update({"a.txt": "휴가\n하나".encode(), "b.txt": "출장\n둘".encode()})
+    del source.contents["c.txt"]
+    report = use_case.run(source, Wishes(delete_missing=True, only=frozenset({"a.txt"})))
+    assert statuses(report) == {"a.txt": "updated"}
+    report = use_case.run(source, Wishes(delete_missing=True, only=frozenset({"c.txt", "never.txt"})))
+    assert statuses(report) == {"c.txt": "removed"}
+
+
+def test_a_folder_that_cannot_be_listed_or_is_suddenly_empty_removes_nothing() -> None:
+    use_case, source = ingest(), TroubledSource({**FILES, "x/d.txt": "점심\n점심 시간".encode()})
+    use_case.run(source)
+    del source.contents["x/d.txt"]
+    source.troubled = ["x"]
+    report = use_case.run(source, Wishes(delete_missing=True))
+    assert (report.count("removed"), statuses(report)["x"]) == (0, "failed")
+    source.troubled = ["."]
+    source.contents.clear()
+    assert use_case.run(source, Wishes(delete_missing=True)).count("removed") == 0
+    source.troubled = []
+    report = use_case.run(source, Wishes(delete_missing=True))
+    assert statuses(report) == {".": "failed"} and use_case.records.counts()[0] == 4
+    everything = frozenset(use_case.records.known("memory"))
+    assert use_case.run(source, Wishes(delete_missing=True, only=everything)).count("removed") == 0
+    source.contents["a.txt"] = FILES["a.txt"]
+    assert use_case.run(source, Wishes(delete_missing=True)).count("removed") == 3
+
+
+@dataclasses.dataclass
+class TroubledSource(MemorySource):
+    """Some folders cannot be listed."""
+
+    troubled: list[str] = dataclasses.field(default_factory=list)
+
+    def files(self, suffixes: frozenset[str]) -> Iterator[FoundFile]:
+        yield from super().files(suffixes)
+        yield from (FoundFile(path, Text("권한", "denied")) for path in self.troubled)
+
+
+def test_outcomes_and_progress_are_told_when_they_are_safe_and_never_before() -> None:
+    records = MemoryRecords()
+    use_case = ingest(records, batch=2)
+    source = MemorySource(
+        {f"{number}.txt": f"제목\n글 {number}".encode() for number in range(7)} | {"x.txt": b"BROKEN"}
+    )
+    told: list[str] = []
+
+    def outcome(each: FileOutcome) -> None:
+        told.append(each.path)
+        if each.status == "added":
+            assert each.path in records.known("memory")
+
+    lines: list[tuple[int, int, int]] = []
+    use_case.run(
+        source,
+        progress=lambda report: lines.append((len(report.outcomes), report.total, records.counts()[0])),
+        outcome=outcome,
+    )
+    assert sorted(told) == sorted(source.contents)
+    assert lines == [(2, 8, 2), (4, 8, 4), (6, 8, 6), (8, 8, 7)]
+
+
+def test_many_unchanged_files_are_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingesting, "PROGRESS_FILES", 3)
+    use_case = ingest(batch=100)
+    source = MemorySource({f"{number}.txt": f"제목\n글 {number}".encode() for number in range(9)})
+    use_case.run(source)
+    lines: list[int] = []
+    use_case.run(source, progress=lambda report: lines.append(len(report.outcomes)))
+    assert lines == [3, 6, 9, 9]
+
+
+@pytest.mark.parametrize("fatal", range(1, 7))
+def test_killed_while_a_refused_file_is_noted_nothing_is_lost(fatal: int) -> None:
+    class Dying(DyingRecords):
+        def refuse(self, *arguments: object) -> None:
+            self.step()
+            super().refuse(*arguments)  # type: ignore[arg-type]
+            self.step()
+
+    records = Dying()
+    use_case = ingest(records, DyingIndex(records), batch=1)
+    records.fatal = fatal
+    source = MemorySource({"a.txt": b"BROKEN", "b.txt": FILES["b.txt"]})
+    with contextlib.suppress(Killed):
+        use_case.run(source)
+    records.fatal = -1
+    use_case.run(source)
+    assert [each.path for each in records.refused()] == ["a.txt"]
+    assert list(records.known("memory")) == ["b.txt"]
+    assert in_step(records, use_case.index, use_case.analyzer)

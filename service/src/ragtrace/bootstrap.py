@@ -303,6 +303,26 @@ class Container:
 
         return write_lock(self._data() / "write.lock")
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the write lock of a data folder that nobody else has open; its data need not be readable."""
+        from ragtrace.adapters.lock import write_lock
+        from ragtrace.adapters.vectors.files import is_owned
+
+        folder = self._folder()
+        with write_lock(folder / "write.lock"):
+            busy = [each for each in (folder / "vectors").glob("g-*") if is_owned(each)]
+            if busy:
+                raise BusyProblem(
+                    Text(
+                        "다른 프로세스가 벡터 색인을 갖고 있습니다.", "Another process has the vector index."
+                    ),
+                    where=str(busy[0]),
+                    state=Text("아무것도 바뀌지 않았습니다.", "Nothing was changed."),
+                    hint=Text("그 작업이나 서비스를 멈추십시오.", "Stop that command or service."),
+                )
+            yield
+
     def catch_up(self, progress: Callable[[int, int], None] | None = None, *, thorough: bool = False) -> None:
         """Bring the index in step unless another process, which does the same first, is writing.
 
@@ -363,6 +383,9 @@ class Container:
         return folder
 
     def _folder(self) -> Path:
+        from ragtrace.adapters import data_copy
+        from ragtrace.adapters.lock import write_lock
+
         folder = self.settings.data_folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -372,6 +395,11 @@ class Container:
                 where=f"{folder}: {error.strerror}",
                 hint=Text("data.folder와 권한을 확인하십시오.", "Check data.folder and permissions."),
             ) from error
+        if data_copy.is_pending(folder):
+            # A restore was cut short after it was decided: it comes before everything else.
+            with write_lock(folder / "write.lock"):
+                if data_copy.is_pending(folder):
+                    data_copy.finish(folder)
         return folder
 
 
@@ -471,7 +499,8 @@ def preload(settings: Settings) -> None:
         codecs.lookup(codec)
     if settings.embedding.model:
         importlib.import_module("ragtrace.adapters.embedding_cache")
-        importlib.import_module("ragtrace.adapters.embedding.choose").preload(settings.embedding.engine)
+        folder = settings.home / Path(settings.embedding.model).expanduser()
+        importlib.import_module("ragtrace.adapters.embedding.choose").preload(folder, settings.embedding)
         server = settings.vectors.store == "server"
         importlib.import_module(f"ragtrace.adapters.vectors.{'qdrant_server' if server else 'generations'}")
         for name in ("adapters.vectors.choose", "application.following", "application.keeping"):

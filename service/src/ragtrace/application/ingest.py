@@ -21,7 +21,7 @@ from ragtrace.application.ports import (
     RefusedFile,
     StoredDocument,
 )
-from ragtrace.application.reading import wanted as wanted
+from ragtrace.application.reading import hidden_behind
 from ragtrace.application.reconcile import bring_in_step, commit_change
 from ragtrace.domain.chunks import ChunkRules, chunk_document
 from ragtrace.domain.documents import Document, ParsedDocument, document_id, find_date
@@ -220,8 +220,7 @@ class _Run:
         if path in self._found or (self._wishes.only is not None and path not in self._wishes.only):
             return False
         # Behind a folder that cannot be listed nobody knows what is there.
-        folders = [".", *(path[:at] for at, letter in enumerate(path) if letter == "/")]
-        return not any(folder in self._troubled for folder in folders)
+        return not hidden_behind(path, self._troubled)
 
     def _changed(self) -> Iterator[FileContent]:
         """Yield the files that have to be parsed; the outcomes of the others are noted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ragtrace.application.ports import DocumentParser, FileContent, ReadFile
@@ -81,6 +81,13 @@ def suffix_of(path: str) -> str:
 def wanted(path: str, suffixes: frozenset[str]) -> bool:
     """Say whether a file's name ends in one of `suffixes`."""
     return suffix_of(path) in suffixes
+
+
+def hidden_behind(path: str, troubled: Collection[str]) -> bool:
+    """Say whether a folder above `path`, or the source itself ("."), is among those that cannot be listed."""
+    return any(
+        folder in troubled for folder in (".", *(path[:at] for at, sign in enumerate(path) if sign == "/"))
+    )
 
 
 def printable(parsed: ParsedDocument) -> ParsedDocument:

@@ -21,6 +21,10 @@ _COMMANDS = {
     "index": Text("검색 색인을 검사하거나 다시 만듭니다.", "verify the search index, or make it anew"),
     "status": Text("상태를 봅니다.", "show the state of data and service"),
     "config": Text("설정을 봅니다.", "look at the configuration"),
+    "backup": Text(
+        "데이터 전체를 파일로 백업합니다. 서비스 중에도 됩니다.", "write all data to a file, also while the service runs"
+    ),
+    "restore": Text("백업을 되돌립니다.", "put a backup in place of the data; stop the service first"),
     "migrate": Text("데이터를 이 판의 형식으로 바꿉니다.", "bring the data to the format of this release"),
 }
 
@@ -61,7 +65,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
     from ragtrace.bootstrap import Container, preload
-    from ragtrace.entrypoints.cli import commands, documents, index, ingesting, search
+    from ragtrace.entrypoints.cli import backup, commands, documents, index, ingesting, search
     from ragtrace.privileges import drop_to_owner
 
     # Documents are the company's: what is made here is for the service's user and group only.
@@ -77,6 +81,8 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         "index_rebuild": index,
         "index_prepare": index,
         "ingest": ingesting,
+        "backup": backup,
+        "restore": backup,
     }
     place_of |= dict.fromkeys(("documents_list", "documents_delete"), documents)
     command = getattr(place_of.get(arguments.run, commands), arguments.run)
@@ -126,6 +132,9 @@ def make_parser(lang: str) -> argparse.ArgumentParser:
     made["serve"].set_defaults(run="serve")
     made["status"].set_defaults(run="status")
     made["migrate"].set_defaults(run="migrate")
+    for name in ("backup", "restore"):
+        made[name].add_argument("file", metavar="FILE", help=text("백업 파일", "file of the backup"))
+        made[name].set_defaults(run=name)
     _ingest_arguments(made["ingest"], text)
     _ask_arguments(made["ask"], text)
     _search_arguments(made["search"], text)
