@@ -11,11 +11,12 @@ import json
 import random
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import httpx
 
 from ragtrace.adapters.language.chat_protocol import LINE_CHARS, Event, nonsense, read_event, refusal
@@ -44,6 +45,31 @@ class Endpoint:
     retries: int = 2
 
 
+class _Request:
+    """One request's way to be cancelled.
+
+    By a scope of anyio: what httpx does to close a connection is protected from it. A task's own `cancel` breaks that
+    off as well, and the socket stays open.
+    """
+
+    def __init__(self) -> None:
+        self._scope: anyio.CancelScope | None = None
+        self._unwanted = False
+
+    def scope(self) -> anyio.CancelScope:
+        """Return the scope to work in."""
+        self._scope = anyio.CancelScope()
+        if self._unwanted:
+            self._scope.cancel()
+        return self._scope
+
+    def cancel(self) -> None:
+        """Stop the work, also when it has not begun."""
+        self._unwanted = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+
 class ChatClient:
     """Sends requests to one server. Safe to call from several threads."""
 
@@ -53,40 +79,42 @@ class ChatClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: httpx.AsyncClient | None = None
+        self._requests: set[_Request] = set()
 
     def stream(
         self, path: str, body: Mapping[str, Any], cancelled: Callable[[], bool]
     ) -> Generator[Event, None, None]:
         """Yield the events of one answer; closes the connection when cancelled or closed."""
         flow: Flow[Event] = Flow()
-        loop = self._running()
-        task = asyncio.run_coroutine_threadsafe(self._guarded(self._answer(path, body, flow), flow), loop)
+        stop = self._begin(self._answer(path, body, flow), flow)
         try:
             yield from flow.read(cancelled)
         finally:
-            task.cancel()
+            stop()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         """Return the JSON that a path answers with, tried as often as the endpoint says."""
         flow: Flow[Any] = Flow()
-        loop = self._running()
 
         async def once() -> None:
             flow.put(await self._json(method, path, body))
 
-        asyncio.run_coroutine_threadsafe(self._guarded(once(), flow), loop)
+        self._begin(once(), flow)
         return next(iter(flow.read(lambda: False)))
 
     def close(self) -> None:
         """Break off what is under way and end the thread."""
         with self._lock:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-            self._http = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
+            loop, thread, http = self._loop, self._thread, self._http
+            self._loop = self._thread = self._http = None
+            requests = tuple(self._requests)
+        if loop is not None and thread is not None and http is not None:
+            asyncio.run_coroutine_threadsafe(_end(http, requests), loop)
             thread.join()
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _begin(self, work: Coroutine[Any, Any, None], flow: Flow[Any]) -> Callable[[], None]:
+        """Start a request in the loop's thread and return what stops it, from any thread."""
+        request = _Request()
         with self._lock:
             if self._loop is None:
                 # One for all requests: making one reads the system's certificates, which takes longer than a short answer.
@@ -97,19 +125,29 @@ class ChatClient:
                     target=_run, args=(self._loop,), name="chat-client", daemon=True
                 )
                 self._thread.start()
-            return self._loop
+            loop = self._loop
+            self._requests.add(request)
+            asyncio.run_coroutine_threadsafe(self._guarded(work, flow, request), loop)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None], flow: Flow[Any]) -> None:
+        def stop() -> None:
+            with suppress(RuntimeError):  # the loop is closed, and with it the request
+                loop.call_soon_threadsafe(request.cancel)
+
+        return stop
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], flow: Flow[Any], request: _Request) -> None:
         try:
-            await work
-            flow.end()
-        except asyncio.CancelledError:
+            with request.scope():
+                await work
+                flow.end()
+                return
             flow.fail(_unreachable(self._endpoint.url, "closed"))
-            raise
         except httpx.HTTPError as error:
             flow.fail(_unreachable(self._endpoint.url, f"{type(error).__name__} {error}".strip()))
         except Exception as error:  # noqa: BLE001 - the reader in the other thread raises it
             flow.fail(error)
+        finally:
+            self._requests.discard(request)
 
     async def _answer(self, path: str, body: Mapping[str, Any], flow: Flow[Event]) -> None:
         where = self._endpoint.url + path
@@ -192,17 +230,22 @@ def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
+async def _end(http: httpx.AsyncClient, requests: Sequence[_Request]) -> None:
+    """Break off every request, close every connection, stop the loop."""
+    loop = asyncio.get_running_loop()
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+    await http.aclose()
+    await loop.shutdown_asyncgens()
+    loop.stop()
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        with suppress(RuntimeError):
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
