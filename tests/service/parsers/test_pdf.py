@@ -139,6 +139,12 @@ def test_a_running_head_that_carries_the_page_number_is_left_out_and_a_sum_is_no
     ]
 
 
+def test_a_table_of_contents_is_left_out_and_dots_in_a_sentence_are_not() -> None:
+    contents = [f"{number}. 장의 이름 {'.' * 20} {number * 7}" for number in range(1, 6)]
+    result = parsed(Pdf(["\n".join(["차례", *contents]), "본문의 글이다......\n그리고 ..... 5"]))
+    assert [section.text for section in result.sections] == ["차례", "본문의 글이다......\n그리고 ..... 5"]
+
+
 LONG = "이 규정은 회사의 모든 임직원에게 적용하며 다른 규정에 특별한 정함이 없"  # 39 letters, as wide as the page's text
 
 

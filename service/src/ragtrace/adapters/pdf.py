@@ -22,6 +22,7 @@ from ragtrace.adapters.pdf_layout import (
     largest,
     paragraphs,
     sized,
+    without_contents,
     without_running_heads,
 )
 from ragtrace.adapters.pdf_lines import Line, has_picture, page_text
@@ -72,7 +73,7 @@ def _read(data: bytes, path: str) -> ParsedDocument:
     finally:
         document.close()
     first = next((lines for lines in pages if lines), ())
-    shown = without_running_heads(pages)
+    shown = [without_contents(lines) for lines in without_running_heads(pages)]
     broken = breaks_words(shown)
     body = body_height(shown)
     headings = _headings(shown, marks, body)

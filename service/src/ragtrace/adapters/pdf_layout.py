@@ -18,6 +18,8 @@ _ITEM = re.compile(
     r"|제\s*\d+\s*(?:조(?:의\s*\d+)?\s*[(\[【]|[장절편]\s))"
 )
 _SENTENCE_END = re.compile(r"[.!?。:;…][\"'”’)\]」』]*$")
+_LEADERS = re.compile(r"(?:\s*[.·․‥…⋯‧・]){5,}\s*(?:\d{1,4}|[ivxlc]{1,7})\s*$|…{2,}\s*\d{1,4}\s*$")
+_LEAST_LEADERS = 3
 _TAIL = re.compile(r"(?:다|요)[.](?:\s|$)")
 _HANGUL = re.compile(r"[가-힣]")
 # Lines at either edge of a page that may be running heads, and on what share of the pages one has to return.
@@ -76,6 +78,14 @@ def without_running_heads(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
         cleaned.append([line for at, line in enumerate(lines) if at not in dropped])
     # Where nothing is left, the same words on every page are what the document says.
     return cleaned if any(cleaned) else [list(lines) for lines in pages]
+
+
+def without_contents(lines: Sequence[Line]) -> list[Line]:
+    """Drop the lines of a table of contents or an index, which name pages and answer nothing: "1.2 휴가 ..... 7"."""
+    leaders = [bool(_LEADERS.search(" ".join(line.cells))) for line in lines]
+    if sum(leaders) < _LEAST_LEADERS:
+        return list(lines)
+    return [line for line, leads in zip(lines, leaders, strict=True) if not leads]
 
 
 def body_height(pages: Sequence[Sequence[Line]]) -> float:
