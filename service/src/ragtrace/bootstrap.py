@@ -477,6 +477,7 @@ def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
         "csv_table",
+        "csv_table",
         "data_format",
         "data_inspection",
         "enterprise_validator",
