@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragtrace.adapters.hangul_numbers import FORMS
+from ragtrace.adapters.hangul_numbers import FORMS, Counting, Head, ListLevel
 from ragtrace.adapters.numerals import written
 
 
@@ -36,3 +36,12 @@ def test_letters_double_and_romans_add_up() -> None:
 def test_every_form_of_hangul_is_written() -> None:
     assert all(written(1, form) for _, form in FORMS)
     assert sum(written(2, form) == "2" for _, form in FORMS) == 1
+
+
+def test_a_level_before_its_parent_shows_the_parents_start_and_does_not_use_it_up() -> None:
+    counting = Counting({"1": {1: ListLevel(4, "decimal", "제^1장"), 2: ListLevel(1, "ganada", "^1.^2.^5")}})
+    counting.outline = "1"
+    outline = [Head("outline", level) for level in (2, 2, 1, 2, 3)]
+    assert [counting.label(head) for head in outline] == ["4.가.1", "4.나.1", "제4장", "4.가.1", ""]
+    assert counting.label(Head("number", 1, "1")) == "제4장"
+    assert counting.label(Head("number", 1, "없음")) == ""

@@ -70,8 +70,6 @@ class Counting:
         counters = self._counters.setdefault((head.kind, name), {})
         for level in [one for one in counters if one > head.level]:
             del counters[level]
-        for level in range(1, head.level):
-            counters.setdefault(level, levels[level].start if level in levels else 1)
         counters[head.level] = counters.get(head.level, levels[head.level].start - 1) + 1
 
         def put(match: re.Match[str]) -> str:
@@ -84,4 +82,7 @@ class Counting:
 
 
 def _number(levels: Mapping[int, ListLevel], counters: Mapping[int, int], level: int) -> str:
-    return written(counters.get(level, 1), levels[level].form if level in levels else "decimal")
+    """Return the number of a level; one above that has not come yet stands at its start."""
+    if level not in levels:
+        return str(counters.get(level, 1))
+    return written(counters.get(level, levels[level].start), levels[level].form)
