@@ -154,7 +154,8 @@ def test_a_missing_or_damaged_file_is_an_error_in_words(
 ) -> None:
     with pytest.raises(ModelProblem) as caught:
         reranker(cross_encoder(tmp_path, {name: data})).load()
-    assert "리랭커" in caught.value.summary.ko or str(tmp_path) in caught.value.where
+    assert str(tmp_path) in caught.value.where
+    assert caught.value.hint is not None and "embedding." not in caught.value.hint.en
 
 
 def test_a_folder_that_is_not_there_is_never_looked_for_elsewhere() -> None:

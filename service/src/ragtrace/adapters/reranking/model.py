@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ragtrace.text import Text
 
 # Cross-encoders for passages are trained on pairs up to about this long; a chunk has a third of it.
 MAX_TOKENS = 1024
-_BATCH = (16, 8192)
+_BATCH = (16, 4096)
 # How far logits may lie from golden ones together, as a share of their length: half precision and int8 round.
 _TOLERANCE = {"fp32": 0.02, "fp16": 0.05, "bf16": 0.25, "int8": 0.25}
 _CASES = 8
@@ -60,7 +61,8 @@ class FolderReranker:
                 return
             try:
                 self._pairs.load()
-                self._engine.load()
+                with _own_hint():
+                    self._engine.load()
                 self._prove()
             except BaseException:
                 self._engine.close()
@@ -85,7 +87,8 @@ class FolderReranker:
         found = np.empty(len(rows), np.float32)
         for places in plan([len(row) for row in rows], *_BATCH):
             ids, mask = padded([rows[place] for place in places], self._folder.pad)
-            found[places] = self._engine.logits(ids, mask)
+            with _own_hint():
+                found[places] = self._engine.logits(ids, mask)
         if not np.isfinite(found).all():
             raise self._wrong("NaN")
         return found
@@ -127,6 +130,22 @@ class FolderReranker:
                 "Carry the model's folder in again and check it with enterprise_validator.py; with half precision, try reranker.precision fp32.",
             ),
         )
+
+
+@contextmanager
+def _own_hint() -> Iterator[None]:
+    """Let an engine's error name the reranker's settings: the engines are those of embedding models, and so are their hints."""
+    try:
+        yield
+    except ModelProblem as error:
+        raise ModelProblem(
+            error.summary,
+            where=error.where,
+            hint=Text(
+                "reranker.engine, precision, device를 auto로 하거나 모델 폴더를 다시 옮겨 오십시오. 메모리가 모자라면 int8 그래프를 쓰십시오.",
+                "Set reranker.engine, precision and device to auto, or carry the folder in again; short of memory, use the int8 graph.",
+            ),
+        ) from error
 
 
 def _logistic(logit: float) -> float:

@@ -17,7 +17,7 @@ class OnnxCross:
         self.name = f"onnx-{precision}"
         self._folder = folder
         self._precision = precision
-        self._session = OnnxSession(folder.graphs[precision], threads)
+        self._session = OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
 
     def digest(self) -> str:
         """Return the digest of the graph with its weights, the configuration and the tokenizer."""
