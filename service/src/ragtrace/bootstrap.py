@@ -477,12 +477,12 @@ def preload(settings: Settings) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
         "csv_table",
-        "csv_table",
         "data_format",
         "data_inspection",
         "enterprise_validator",
         "folder",
         "html",
+        "kiwi",
         "lock",
         "markdown",
         "parse_pool",
@@ -494,8 +494,9 @@ def preload(settings: Settings) -> None:
         "whitespace",
     ):
         importlib.import_module(f"ragtrace.adapters.{name}")
-    importlib.import_module("ragtrace.application.ingest")
-    importlib.import_module("ragtrace.application.verification")
+    answerer = "application.grounded" if settings.answer.model == "language" else "adapters.extractive"
+    for name in ("application.ingest", "application.verification", answerer):
+        importlib.import_module(f"ragtrace.{name}")
     for codec in ("cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna"):
         codecs.lookup(codec)
     if settings.embedding.model:
