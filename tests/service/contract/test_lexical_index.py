@@ -154,3 +154,24 @@ def test_a_date_that_is_no_day_leaves_the_index_as_it_was(tmp_path: Path) -> Non
     assert (index.mark(), list(index.chunk_ids())) == (MARK, ["1"])
     index.update([], [entry("d", "3", "다")], IndexMark(3, "a", "r"))
     assert sorted(index.chunk_ids()) == ["1", "3"]
+
+
+def test_a_scope_over_nothing_and_over_undated_chunks_holds_nothing(index: LexicalIndex) -> None:
+    scopes = (
+        Scope("2024-01-01"),
+        Scope(until="9999-12-31"),
+        Scope("0001-01-01", "9999-12-31", frozenset({"g"})),
+    )
+    for scope in scopes:
+        assert (index.count(scope), index.search({"가": 1.0}, 5, scope)) == (0, [])
+    index.update([], [IndexEntry("d", "1", (), ("가",)), IndexEntry("d", "2", (), ("나",), "", "g")], MARK)
+    for scope in scopes:
+        assert (index.count(scope), index.search({"가": 1.0}, 5, scope)) == (0, [])
+    assert index.count(Scope(groups=frozenset({"g"}))) == 2
+
+
+def test_the_first_and_last_day_of_the_calendar_are_days(index: LexicalIndex) -> None:
+    days = ("0001-01-01", "9999-12-31")
+    index.update([], [IndexEntry("d", day, (), ("가",), day) for day in days], MARK)
+    assert [index.count(Scope(day, day)) for day in days] == [1, 1]
+    assert index.count(Scope(*days)) == 2
