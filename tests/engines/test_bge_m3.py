@@ -83,6 +83,11 @@ def test_onnx_agrees_with_flag_embedding(tmp_path: Path, reference: Reference) -
     agree(reference, model.embed(TEXTS, ALL), 0.9999)
 
 
+def test_a_graph_made_of_safetensors_agrees_with_flag_embedding(tmp_path: Path, reference: Reference) -> None:
+    model = folders.model(folders.without_graph(tmp_path / "weights"), batch_size=3)
+    agree(reference, model.embed(TEXTS, ALL), 0.9999)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_stays_near(upstream: Path, reference: Reference, precision: str) -> None:
     model = folders.model(upstream, engine="torch", device="cpu", precision=precision)

@@ -23,10 +23,12 @@ QUESTIONS = {
 TEXTS = [*QUESTIONS, *QUESTIONS.values(), "", "A much longer text. " * 120]
 
 
-@pytest.fixture(params=["torch", "onnx"])
+@pytest.fixture(params=["torch", "onnx", "onnx of safetensors"])
 def model(request: pytest.FixtureRequest, minilm: Path, tmp_path: Path) -> FolderModel:
     if request.param == "torch":
         return folders.model(minilm, engine="torch", device="cpu")
+    if request.param == "onnx of safetensors":
+        return folders.model(minilm)
     return folders.model(exported(minilm, tmp_path / "exported"))
 
 

@@ -26,6 +26,9 @@ MODELS: dict[str, Build] = {
     "twin, dense": lambda folder, most: HashEmbedding(outputs=frozenset({"dense"}), max_tokens=most),
     "cached": lambda folder, most: CachedEmbedding(HashEmbedding(max_tokens=most), MemoryEmbeddingCache()),
     "onnx bge-m3": lambda folder, most: folders.model(folders.bge_m3(folder), max_tokens=most, batch_size=3),
+    "onnx bge-m3 of safetensors": lambda folder, most: folders.model(
+        folders.without_graph(folder), max_tokens=most, batch_size=3
+    ),
     "onnx dense": lambda folder, most: folders.model(folders.dense(folder), max_tokens=most, batch_size=3),
     "onnx mean": lambda folder, most: folders.model(
         folders.dense(folder, "mean_tokens"), max_tokens=most, batch_size=3

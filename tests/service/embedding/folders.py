@@ -37,6 +37,12 @@ def model(folder: Path, **settings: Any) -> FolderModel:
     return build(folder, EmbeddingSettings(**{"engine": "onnx", **settings}))
 
 
+def without_graph(folder: Path, tensors: Mapping[str, weights.Tensor] | None = None) -> Path:
+    """Write a BGE-M3 of safetensors alone."""
+    data = weights.safetensors_bytes(tensors or tiny_models.encoder_tensors())
+    return bge_m3(folder, onnx__model_dot_onnx=None, model_dot_safetensors=data)
+
+
 def torch_model(folder: Path, max_tokens: int) -> FolderModel:
     """Return the model of a folder, with safetensors beside its graph, on torch's processor."""
     tensors = weights.safetensors_bytes(tiny_models.encoder_tensors())

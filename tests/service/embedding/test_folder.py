@@ -126,17 +126,30 @@ def test_the_engine_follows_graphs_and_settings(
         assert engine.name == runtime
 
 
-def test_without_a_graph_torch_computes_and_an_accelerator_goes_before_a_graph(
+def test_without_a_graph_one_is_made_of_safetensors_and_torch_reads_pickles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choose, "_CUDA", tmp_path / "no-driver")
     dense = folders.dense(tmp_path / "1", onnx__model_dot_onnx=None)
+    assert type(build(dense, EmbeddingSettings())._engine).__name__ == "OnnxDense"
+    (dense / "model.safetensors").rename(dense / "pytorch_model.bin")
     assert type(build(dense, EmbeddingSettings())._engine).__name__ == "TorchDense"
+    pickled = folders.bge_m3(
+        tmp_path / "2", onnx__model_dot_onnx=None, model_dot_safetensors=b"", sparse_linear_dot_safetensors=None,
+        sparse_linear_dot_pt=b"",
+    )  # fmt: skip
+    assert type(build(pickled, EmbeddingSettings())._engine).__name__ == "TorchBge"
+
+
+def test_an_accelerator_goes_before_a_graph_where_torch_has_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(choose, "_CUDA", tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    both = folders.dense(tmp_path / "2")
+    both = folders.dense(tmp_path / "1")
     assert type(build(both, EmbeddingSettings())._engine).__name__ == "TorchDense"
     assert type(build(both, EmbeddingSettings(device="cpu"))._engine).__name__ == "OnnxDense"
+    assert type(build(folders.bge_m3(tmp_path / "2"), EmbeddingSettings())._engine).__name__ == "OnnxBge"
 
 
 @pytest.mark.parametrize(

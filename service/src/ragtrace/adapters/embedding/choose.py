@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ragtrace.adapters.embedding.engine import Engine
 from ragtrace.adapters.embedding.folder import ModelFolder, inspect, problem
+from ragtrace.adapters.embedding.onnx_built import can_build
 from ragtrace.adapters.embedding.pipeline import FolderModel
 from ragtrace.adapters.processors import threads_for
+from ragtrace.errors import ModelProblem
 from ragtrace.settings import EmbeddingSettings
 from ragtrace.text import Text
 
@@ -32,10 +34,11 @@ def build(folder: Path, settings: EmbeddingSettings) -> FolderModel:
 
 
 def _runtime(folder: ModelFolder, settings: EmbeddingSettings) -> str:
-    """Return ``onnx`` or ``torch``: a graph on the processor, torch on other devices and where there is no graph."""
+    """Return ``onnx`` or ``torch``: a graph on the processor, torch on other devices and where weights are pickles."""
     if settings.engine != "auto":
         return settings.engine
-    if settings.device in ("cuda", "mps") or settings.precision == "bf16" or not folder.graphs:
+    computable = folder.graphs or can_build(folder)
+    if settings.device in ("cuda", "mps") or settings.precision == "bf16" or not computable:
         return "torch"
     accelerated = settings.device == "auto" and _CUDA.exists() and importlib.util.find_spec("torch")
     return "torch" if accelerated and folder.weights else "onnx"
@@ -44,6 +47,8 @@ def _runtime(folder: ModelFolder, settings: EmbeddingSettings) -> str:
 def _onnx(folder: ModelFolder, settings: EmbeddingSettings) -> Engine:
     wanted = _PRECISIONS if settings.precision == "auto" else (settings.precision,)
     precision = next((each for each in wanted if each in folder.graphs), None)
+    if precision is None and wanted[0] == "fp32" and can_build(folder):
+        precision = "fp32"
     if precision is None or settings.device in ("cuda", "mps"):
         raise problem(
             Text(
@@ -83,11 +88,19 @@ def _torch(folder: ModelFolder, settings: EmbeddingSettings) -> Engine:
     return TorchDense(folder, settings.precision, settings.device, settings.threads)
 
 
-def preload(engine: str) -> None:
-    """Import now what the engines import later; libraries that a profile does not carry are left out."""
-    names = {"onnx": ["tokenizers", "onnxruntime"], "torch": ["tokenizers", "torch", "transformers"]}
-    for name in names.get(engine, ["tokenizers", "onnxruntime"]):
-        if importlib.util.find_spec(name):
-            importlib.import_module(name)
+def preload(folder: Path, settings: EmbeddingSettings) -> None:
+    """Import now what the engine of this folder imports later."""
     for part in ("onnx_bge", "onnx_dense", "torch_bge", "torch_dense"):
         importlib.import_module(f"ragtrace.adapters.embedding.{part}")
+    try:
+        runtime = _runtime(inspect(folder), settings)
+        if runtime == "torch":
+            from ragtrace.adapters.embedding import torch_encoder
+
+            torch_encoder.preload()
+    except ModelProblem:
+        # Told when the model is built, where there is somebody to tell.
+        return
+    for name in ("tokenizers", "onnxruntime") if runtime == "onnx" else ("tokenizers",):
+        if importlib.util.find_spec(name):
+            importlib.import_module(name)

@@ -28,6 +28,8 @@ _GRAPHS = {
     "fp16": ("onnx/model_fp16.onnx", "model_fp16.onnx"),
     "int8": ("onnx/model_int8.onnx", "model_int8.onnx", "onnx/model_quantized.onnx"),
 }
+# What decides, beside the weights, which numbers a text gets.
+_DECIDING = ("config.json", "tokenizer.json", "sentence_bert_config.json", "1_Pooling/config.json")
 _MODULES = ("Transformer", "Pooling", "Normalize")
 _CONFIG_BYTES = 4 << 20
 
@@ -80,7 +82,7 @@ class ModelFolder:
         Raises:
             ModelProblem: one cannot be read.
         """
-        small = [self.path / name for name in ("config.json", "tokenizer.json", "1_Pooling/config.json")]
+        small = [self.path / name for name in _DECIDING]
         total = hashlib.sha256()
         for file in [*(each for each in small if each.is_file()), *files]:
             total.update(f"{file.relative_to(self.path).as_posix()}\0".encode())

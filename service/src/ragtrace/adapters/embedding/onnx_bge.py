@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ragtrace.adapters.embedding import onnx_built
 from ragtrace.adapters.embedding.engine import LEAST_COSINE, Ids, Raw
 from ragtrace.adapters.embedding.folder import ModelFolder, problem
-from ragtrace.adapters.embedding.onnx_session import OnnxSession
 from ragtrace.application.ports.embedding import OUTPUTS, Output
 from ragtrace.text import Text
 
@@ -19,11 +19,11 @@ class OnnxBge:
         self.least_cosine = LEAST_COSINE[precision]
         self._folder = folder
         self._precision = precision
-        self._session = OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
+        self._session = onnx_built.session(folder, precision, threads)
 
     def digest(self) -> str:
         """Return the digest of the graph with its weights, the configuration and the tokenizer."""
-        return self._folder.digest(self._folder.graph_files(self._precision))
+        return self._folder.digest(onnx_built.files(self._folder, self._precision))
 
     def load(self) -> None:
         """Load the graph. Raises `ModelProblem` where it lacks an output: the heads are part of it."""
@@ -36,7 +36,7 @@ class OnnxBge:
                     f"ONNX 그래프에 BGE-M3의 출력이 없습니다: {', '.join(lacking)}",
                     f"The ONNX graph lacks outputs of BGE-M3: {', '.join(lacking)}",
                 ),
-                f"{self._folder.graphs[self._precision]}: {', '.join(found)}",
+                f"{self._folder.path}: {self.name}: {', '.join(found)}",
                 Text(
                     "빌더가 변환한 그래프를 쓰십시오: create_enterprise_offline.py models convert",
                     "Use the graph that the builder converts: create_enterprise_offline.py models convert",

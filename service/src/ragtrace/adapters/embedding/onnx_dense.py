@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ragtrace.adapters.embedding import onnx_built
 from ragtrace.adapters.embedding.engine import LEAST_COSINE, Ids, Raw, pooled
 from ragtrace.adapters.embedding.folder import ModelFolder, problem
-from ragtrace.adapters.embedding.onnx_session import OnnxSession
 from ragtrace.application.ports.embedding import Output
 from ragtrace.text import Text
 
@@ -22,12 +22,12 @@ class OnnxDense:
         self.least_cosine = LEAST_COSINE[precision]
         self._folder = folder
         self._precision = precision
-        self._session = OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
+        self._session = onnx_built.session(folder, precision, threads)
         self._output = ""
 
     def digest(self) -> str:
         """Return the digest of the graph with its weights, the configuration and the tokenizer."""
-        return self._folder.digest(self._folder.graph_files(self._precision))
+        return self._folder.digest(onnx_built.files(self._folder, self._precision))
 
     def load(self) -> None:
         """Load the graph. Raises `ModelProblem` where it has no output that this class knows."""
@@ -38,7 +38,7 @@ class OnnxDense:
             self._session.close()
             raise problem(
                 Text("ONNX 그래프에 임베딩 출력이 없습니다.", "The ONNX graph has no output for embeddings."),
-                f"{self._folder.graphs[self._precision]}: {', '.join(found)}",
+                f"{self._folder.path}: {self.name}: {', '.join(found)}",
             )
 
     def run(self, ids: Ids, mask: Ids, outputs: frozenset[Output]) -> Raw:

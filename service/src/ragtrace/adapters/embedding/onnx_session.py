@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,17 @@ class OnnxSession:
     """A graph with ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; runs may overlap.
 
     Args:
-        graph: the ONNX file; its weights may lie beside it.
+        graph: the ONNX file; its weights may lie beside it. With `made`, the folder of the weights.
+        made: makes the graph, instead of a file.
         threads: for one run.
         heads: of the model's attention; with 0, long rows are not weighed against memory.
     """
 
-    def __init__(self, graph: Path, threads: int, heads: int = 0) -> None:
+    def __init__(
+        self, graph: Path, threads: int, heads: int = 0, made: Callable[[], bytes] | None = None
+    ) -> None:
         self._graph = graph
+        self._made = made
         self._threads = threads
         self._heads = heads
         self._session: onnxruntime.InferenceSession | None = None
@@ -49,10 +54,14 @@ class OnnxSession:
         options.inter_op_num_threads = 1
         # Errors are raised; what it would write beside them goes to a place nobody reads.
         options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(
-                str(self._graph), options, providers=["CPUExecutionProvider"]
+        source: str | bytes = str(self._graph)
+        if self._made is not None:
+            source = self._made()
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(self._graph)
             )
+        try:
+            session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise self._failed(error) from error
         inputs = {each.name: each.type for each in session.get_inputs()}

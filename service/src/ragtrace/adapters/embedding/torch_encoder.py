@@ -51,6 +51,13 @@ def libraries() -> tuple[Any, Any]:
     return torch, transformers
 
 
+def preload() -> None:
+    """Import the classes of all architectures, which transformers does at their first use only."""
+    _, transformers = libraries()
+    for _, name in _CLASSES.values():
+        getattr(transformers, name)
+
+
 def choose_device(torch: Any, wanted: str) -> str:  # noqa: ANN401  the module
     """Return ``cuda``, ``mps`` or ``cpu``. Raises `ModelProblem` where the one that is asked for is not there."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
