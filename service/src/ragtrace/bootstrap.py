@@ -473,7 +473,7 @@ def _require_legs(settings: Settings, outputs: frozenset[Output]) -> None:
         )
 
 
-def preload(settings: Settings) -> None:
+def preload(settings: Settings, *, parsers: bool = False) -> None:
     """Import the adapters now: after root's rights are given up, an interpreter in root's home is out of reach."""
     for name in (
         "csv_table",
@@ -497,6 +497,11 @@ def preload(settings: Settings) -> None:
     answerer = "application.grounded" if settings.answer.model == "language" else "adapters.extractive"
     for name in ("application.ingest", "application.verification", answerer):
         importlib.import_module(f"ragtrace.{name}")
+    if parsers:
+        from ragtrace.adapters.parsers import every_parser
+
+        for parser in every_parser():
+            parser.load()
     for codec in ("cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna"):
         codecs.lookup(codec)
     if settings.embedding.model:

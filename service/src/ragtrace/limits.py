@@ -73,10 +73,11 @@ HANGUL_DEPTH = 20
 HANGUL_HEADING_CHARS = 100
 # Rows times columns up to which merged cells are spread over a table.
 TABLE_GRID_CELLS = 1_000_000
-# Reading one file: processor seconds, seconds on the clock (a busy machine is slow, not broken), and memory beside
-# twice the file's size.
-PARSE_CPU_S = 60
-PARSE_WALL_S = 600
+# Reading one file: processor seconds, and so many more for each MiB of it; a share on the clock, because a busy machine is
+# slow, not broken; and memory beside twice the file's size.
+PARSE_CPU_S = 120.0
+PARSE_CPU_S_PER_MIB = 10.0
+PARSE_WALL_SHARE = 5.0
 PARSE_MEMORY_BYTES = 2 << 30
 # So few files of harmless formats start no process; a process takes 0.1 s to start.
 PARSE_FEW = 8

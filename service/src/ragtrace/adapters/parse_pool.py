@@ -20,7 +20,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import ragtrace
-from ragtrace.adapters.parse_worker import ANSWER, READY, REQUEST, unpack_answer
+from ragtrace.adapters.parse_worker import ANSWER, READY, REQUEST, seconds_for, unpack_answer
 from ragtrace.adapters.parsers import LazyParser, every_parser
 from ragtrace.adapters.recognise import parser_for
 from ragtrace.application.ports import FileContent, ReadFile
@@ -30,9 +30,7 @@ from ragtrace.limits import (
     PARSE_AHEAD,
     PARSE_AHEAD_BYTES,
     PARSE_ANSWER_BYTES,
-    PARSE_CPU_S,
     PARSE_FEW,
-    PARSE_WALL_S,
 )
 from ragtrace.text import Text
 
@@ -133,7 +131,7 @@ class _Children:
                 raise ValueError("an answer beyond all bounds")
             read, last = unpack_answer(file.path, _exactly(child, length))
         except (OSError, ValueError) as error:
-            return ReadFile(file.path, _death(self._lay_down(child), error), 0.0)
+            return ReadFile(file.path, _death(self._lay_down(child), error, len(file.data)), 0.0)
         if last:
             self._lay_down(child)
         return read
@@ -216,11 +214,12 @@ def _exactly(child: subprocess.Popen[bytes], length: int) -> bytes:
     return data
 
 
-def _death(code: int | None, error: Exception) -> ParseProblem:
-    """Say why a child died: the number is what the system says of its end, negative for a signal."""
+def _death(code: int | None, error: Exception, size: int) -> ParseProblem:
+    """Say why a child died of a file of `size` bytes: `code` is what the system says, negative for a signal."""
     numbers = {name: -int(getattr(signal, name, 0)) for name in ("SIGPROF", "SIGALRM", "SIGKILL")}
     if code and code in (numbers["SIGPROF"], numbers["SIGALRM"]):
-        limit = PARSE_CPU_S if code == numbers["SIGPROF"] else PARSE_WALL_S
+        processor, clock = seconds_for(size)
+        limit = f"{processor if code == numbers['SIGPROF'] else clock:.0f}"
         return ParseProblem(
             Text(
                 f"읽는 데 너무 오래 걸려 멈추었습니다(한도 {limit}초).",

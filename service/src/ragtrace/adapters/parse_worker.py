@@ -20,7 +20,7 @@ from ragtrace.application.ports import DocumentParser, FileContent, ReadFile
 from ragtrace.application.reading import ReadInTurn
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
-from ragtrace.limits import PARSE_CPU_S, PARSE_MEMORY_BYTES, PARSE_WALL_S
+from ragtrace.limits import PARSE_CPU_S, PARSE_CPU_S_PER_MIB, PARSE_MEMORY_BYTES, PARSE_WALL_SHARE
 from ragtrace.text import Text
 
 READY = b"ragtrace-parse-1\n"
@@ -91,6 +91,12 @@ def unpack_answer(path: str, frame: bytes) -> tuple[ReadFile, bool]:
         raise ValueError(str(error)) from error
 
 
+def seconds_for(size: int) -> tuple[float, float]:
+    """Return how many seconds of a processor, and on the clock, a file of `size` bytes may take."""
+    processor = PARSE_CPU_S + PARSE_CPU_S_PER_MIB * size / (1 << 20)
+    return processor, PARSE_WALL_SHARE * processor
+
+
 def _next(requests: BinaryIO) -> FileContent | None:
     head = requests.read(REQUEST.size)
     if len(head) < REQUEST.size:
@@ -118,8 +124,9 @@ def _limit(size: int) -> None:
     """
     if not hasattr(signal, "setitimer"):
         return
-    signal.setitimer(signal.ITIMER_PROF, PARSE_CPU_S if size else 0)
-    signal.setitimer(signal.ITIMER_REAL, PARSE_WALL_S if size else 0)
+    processor, clock = seconds_for(size) if size else (0.0, 0.0)
+    signal.setitimer(signal.ITIMER_PROF, processor)
+    signal.setitimer(signal.ITIMER_REAL, clock)
     if size and sys.platform == "linux":
         import resource
 

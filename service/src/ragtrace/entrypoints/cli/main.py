@@ -22,7 +22,8 @@ _COMMANDS = {
     "status": Text("상태를 봅니다.", "show the state of data and service"),
     "config": Text("설정을 봅니다.", "look at the configuration"),
     "backup": Text(
-        "데이터 전체를 파일로 백업합니다. 서비스 중에도 됩니다.", "write all data to a file, also while the service runs"
+        "데이터 전체를 파일로 백업합니다. 서비스 중에도 됩니다.",
+        "write all data to a file, also while the service runs",
     ),
     "restore": Text("백업을 되돌립니다.", "put a backup in place of the data; stop the service first"),
     "migrate": Text("데이터를 이 판의 형식으로 바꿉니다.", "bring the data to the format of this release"),
@@ -72,7 +73,7 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
     os.umask(0o027)
     if arguments.run != "config_show":
         if os.name == "posix" and os.geteuid() == 0:
-            preload(settings)
+            preload(settings, parsers=arguments.run == "ingest")
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
     place_of = {
