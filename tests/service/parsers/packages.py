@@ -27,6 +27,25 @@ def smallest(kind: str) -> bytes:
     return target.getvalue()
 
 
+def saying(kind: str, words: str) -> bytes:
+    """Return a document of this kind that says these words."""
+    target = io.BytesIO()
+    if kind == "DOCX":
+        document = docx.Document()
+        document.add_paragraph(words)
+        document.save(target)
+    elif kind == "PPTX":
+        presentation = pptx.Presentation()
+        slide = presentation.slides.add_slide(presentation.slide_layouts[1])
+        slide.placeholders[1].text = words
+        presentation.save(target)
+    else:
+        book = openpyxl.Workbook()
+        book.active.append([words])
+        book.save(target)
+    return target.getvalue()
+
+
 def parts_of(data: bytes) -> dict[str, bytes]:
     """Return the members of a package."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import random
 
-import docx
-import openpyxl
-import pptx
 import pytest
 
 from ragtrace.adapters.docx import DocxParser
@@ -17,7 +13,7 @@ from ragtrace.adapters.xlsx import XlsxParser
 from ragtrace.application.ports import DocumentParser
 from ragtrace.domain.documents import ParsedDocument
 from ragtrace.errors import ParseProblem
-from tests.service.parsers.packages import changed, parts_of
+from tests.service.parsers.packages import changed, parts_of, saying
 from tests.service.parsers.pdf_writer import Pdf
 
 PARSERS: dict[str, DocumentParser] = {"docx": DocxParser(), "pptx": PptxParser(), "xlsx": XlsxParser()}
@@ -26,21 +22,7 @@ WORDS = "연차는 15일이다."
 
 def sample(kind: str) -> bytes:
     """Return a document of this kind that says `WORDS`."""
-    target = io.BytesIO()
-    if kind == "docx":
-        document = docx.Document()
-        document.add_paragraph(WORDS)
-        document.save(target)
-    elif kind == "pptx":
-        presentation = pptx.Presentation()
-        slide = presentation.slides.add_slide(presentation.slide_layouts[1])
-        slide.placeholders[1].text = WORDS
-        presentation.save(target)
-    else:
-        book = openpyxl.Workbook()
-        book.active.append([WORDS])
-        book.save(target)
-    return target.getvalue()
+    return saying(kind.upper(), WORDS)
 
 
 def text_of(parsed: ParsedDocument) -> str:

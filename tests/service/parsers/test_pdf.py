@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -252,3 +253,18 @@ def test_several_threads_may_parse_at_once() -> None:
     for thread in threads:
         thread.join()
     assert results == [wanted] * 6
+
+
+def test_hostile_lines_take_no_long_time() -> None:
+    pages = [
+        "\n".join(["." * 30_000, "1 " * 10_000, "가)" * 10_000 + "나", ". " * 15_000 + "x"]) for _ in range(4)
+    ]
+    marks = [(1, "가" * 2000, number % 4, 700.0) for number in range(300)]
+    began = time.process_time()
+    PdfParser().parse(Pdf(pages, title="\\" * 100_000, marks=marks).write(), "a.pdf")
+    assert time.process_time() - began < 20
+
+
+def test_a_number_of_pages_that_is_only_claimed_is_no_work() -> None:
+    data = Pdf(["글이다."]).write()
+    assert "pages" in refused(data.replace(b"/Count 1 ", b"/Count 900000 "))

@@ -218,3 +218,8 @@ def test_a_wrong_day_in_the_properties_does_not_cost_the_workbook() -> None:
     with pytest.raises((ValueError, TypeError)):
         openpyxl.load_workbook(io.BytesIO(broken))
     assert XlsxParser().parse(broken, "a.xlsx").sections[0].text == "가 | 나"
+
+
+def test_merged_areas_that_never_end_take_no_long_time() -> None:
+    with pytest.raises(ParseProblem):
+        rows_of("<mergeCell " * 300_000)

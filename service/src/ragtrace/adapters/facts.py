@@ -30,6 +30,8 @@ _LABELLED = re.compile(
 )  # fmt: skip
 _ALONE = re.compile(r"^[(\[<]?\s*" + _DAY + r"\s*(?:\([월화수목금토일]\))?\s*[)\]>]?$", re.MULTILINE)
 _HEAD_CHARS = 1500
+# What is read of a title property before it is cleaned and cut.
+_TITLE_READ = 2000
 
 
 def file_stem(path: str) -> str:
@@ -70,7 +72,7 @@ def day_of(moments: Iterable[datetime | None], meaningless: frozenset[str] = fro
 
 
 def _written(candidate: str) -> str:
-    title = _PROGRAM.sub("", " ".join(tidy(candidate).split()))
+    title = _PROGRAM.sub("", " ".join(tidy(candidate[:_TITLE_READ]).split()))
     file = _FILE.fullmatch(title)
     title = file[1].strip() if file else title
     # U+FFFD, or nothing but signs: the property was written in an encoding that nobody knows any more.

@@ -149,7 +149,10 @@ def _bookmarks(document: PdfDocument) -> list[Bookmark]:
 def _headings(pages: Sequence[Sequence[Line]], marks: Sequence[Bookmark], body: float) -> list[list[Heading]]:
     if len(marks) < 2:
         return sized(pages, body)
-    return [bookmarked(lines, [mark for mark in marks if mark.page == at]) for at, lines in enumerate(pages)]
+    by_page: dict[int, list[Bookmark]] = {}
+    for mark in marks:
+        by_page.setdefault(mark.page, []).append(mark)
+    return [bookmarked(lines, by_page.get(at, ())) for at, lines in enumerate(pages)]
 
 
 def _page(lines: Sequence[Line], headings: Sequence[Heading], broken: bool, outline: Outline) -> None:

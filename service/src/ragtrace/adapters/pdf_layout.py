@@ -20,6 +20,7 @@ _ITEM = re.compile(
 _SENTENCE_END = re.compile(r"[.!?。:;…][\"'”’)\]」』]*$")
 _LEADERS = re.compile(r"(?:\s*[.·․‥…⋯‧・]){5,}\s*(?:\d{1,4}|[ivxlc]{1,7})\s*$|…{2,}\s*\d{1,4}\s*$")
 _LEAST_LEADERS = 3
+_LEADER_CHARS = 80
 _TAIL = re.compile(r"(?:다|요)[.](?:\s|$)")
 _HANGUL = re.compile(r"[가-힣]")
 # Lines at either edge of a page that may be running heads, and on what share of the pages one has to return.
@@ -82,7 +83,7 @@ def without_running_heads(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
 
 def without_contents(lines: Sequence[Line]) -> list[Line]:
     """Drop the lines of a table of contents or an index, which name pages and answer nothing: "1.2 휴가 ..... 7"."""
-    leaders = [bool(_LEADERS.search(" ".join(line.cells))) for line in lines]
+    leaders = [bool(_LEADERS.search(" ".join(line.cells)[-_LEADER_CHARS:])) for line in lines]
     if sum(leaders) < _LEAST_LEADERS:
         return list(lines)
     return [line for line, leads in zip(lines, leaders, strict=True) if not leads]

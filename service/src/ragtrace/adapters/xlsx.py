@@ -28,7 +28,9 @@ from ragtrace.errors import ParseProblem
 from ragtrace.limits import SHEET_ROWS, TABLE_CELLS, TABLE_MERGED_CHARS, ZIP_TOTAL_BYTES
 from ragtrace.text import Text
 
-_MERGE = re.compile(rb"<(?:\w+:)?mergeCell\b[^>]*?\bref=[\"']([A-Z]{1,3})(\d{1,7}):[A-Z]{1,3}(\d{1,7})[\"']")
+_MERGE = re.compile(
+    rb"<(?:\w{1,40}:)?mergeCell\b[^>]{0,200}?\bref=[\"']([A-Z]{1,3})(\d{1,7}):[A-Z]{1,3}(\d{1,7})[\"']"
+)
 # Characters that XML cannot hold are written as _xHHHH_ (ECMA-376 part 1 §22.9.2.19).
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _QUOTED = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')

@@ -53,9 +53,12 @@ class LineParser:
 
     def parse(self, data: bytes, path: str) -> ParsedDocument:
         """Return the document. Raises `ParseProblem` for binary data."""
+        try:
+            title, _, text = data.decode().strip().partition("\n")
+        except UnicodeDecodeError as error:
+            raise ParseProblem(Text("읽을 수 없습니다.", "It cannot be read.")) from error
         if b"\0" in data or data == b"BROKEN":
             raise ParseProblem(Text("읽을 수 없습니다.", "It cannot be read."))
-        title, _, text = data.decode().partition("\n")
         return ParsedDocument(title or path, (Section((), text or title),) if title or text else ())
 
 
