@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ragtrace.adapters.facts import choose_date, choose_title
 from ragtrace.adapters.outline import Outline
 from ragtrace.adapters.tables import table_blocks
-from ragtrace.domain.documents import Section
+from ragtrace.domain.documents import Section, tidy
 from ragtrace.errors import ParseProblem
 from ragtrace.limits import DOCUMENT_CHARS, TABLE_BLOCK_CHARS
 
@@ -52,6 +52,23 @@ def test_names_years_and_months_are_a_header(first: str) -> None:
     pieces = blocks(first, *(f"항목{number:05d},{number},1,234" for number in range(60)))
     assert len(pieces) > 1
     assert all(piece.startswith(first.replace(",", " | ")) for piece in pieces)
+
+
+def test_names_below_a_name_that_spans_several_columns_belong_to_the_header() -> None:
+    pieces = blocks(
+        "부서,2023년,,2024년,", ",매출,이익,매출,이익", *(f"부서{number:04d},1,2,3,4" for number in range(60))
+    )
+    assert len(pieces) > 1
+    assert all(
+        piece.startswith("부서 | 2023년 | | 2024년\n| 매출 | 이익 | 매출 | 이익\n부서0")
+        for piece in map(tidy, pieces)
+    )
+    assert "\n".join(pieces).count("부서0000") == 1
+
+
+def test_a_row_of_words_below_a_full_header_is_none() -> None:
+    pieces = blocks("부서,이름,비고", *(f"인사팀,홍길동{number:04d},팀장" for number in range(60)))
+    assert "\n".join(pieces).count("홍길동0000") == 1
 
 
 def test_a_table_of_values_alone_repeats_nothing() -> None:

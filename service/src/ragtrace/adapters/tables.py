@@ -30,7 +30,13 @@ def table_blocks(rows: Iterable[Sequence[str]], header_rows: int = 0) -> Iterato
         yield from pieces.begin(header, [])
     held: list[Row] = []
     gap = not header_rows
+    begun = False
     for row in cleaned:
+        if begun and pieces.goes_on(row):
+            pieces.widen(row)
+            begun = False
+            continue
+        begun = False
         if not any(row):
             gap = gap or not header_rows
         elif not gap:
@@ -40,6 +46,7 @@ def table_blocks(rows: Iterable[Sequence[str]], header_rows: int = 0) -> Iterato
         else:
             if pieces.would_begin(row):
                 yield from pieces.begin([row], held)
+                begun = True
             else:
                 for one in (*held, row):
                     yield from pieces.add(one)
@@ -63,17 +70,25 @@ class _Pieces:
 
     def would_begin(self, row: Row) -> bool:
         """Say whether a row is the header of a table: all names, and other columns than the open one has."""
-        cells = [cell for cell in row if cell]
-        if len(cells) < 2 or not all(len(cell) <= TABLE_HEAD_CELL and _is_name(cell) for cell in cells):
+        if not _are_names(row):
             return False
-        if not self._header:
-            return True
-        used = {at for at, cell in enumerate(row) if cell}
-        return used != {at for at, cell in enumerate(self._header[0]) if cell} or bool(used & self._valued)
+        return not self._header or _used(row) != _used(self._header[0]) or bool(_used(row) & self._valued)
+
+    def goes_on(self, row: Row) -> bool:
+        """Say whether a row is the second of the header: it names the columns below a name that spans several."""
+        spanned = set(range(len(self._header[0]))) - _used(self._header[0])
+        return _are_names(row) and bool(_used(row) & spanned)
+
+    def widen(self, row: Row) -> None:
+        """Add a second row to the header that was just begun."""
+        self._open([*self._header, row], self._piece[: -len(self._header)])
 
     def begin(self, header: list[Row], titles: list[Row]) -> Iterator[str]:
         """Open a table with its header and the lines above it."""
         yield from self.flush()
+        self._open(header, titles)
+
+    def _open(self, header: list[Row], titles: list[Row]) -> None:
         length = sum(map(_length, header))
         self._header = header
         self._named = length > TABLE_BLOCK_CHARS // 2 and len(header) == 1
@@ -102,6 +117,15 @@ class _Pieces:
         self._piece = []
         self._size = 0
         self._fresh = False
+
+
+def _used(row: Row) -> set[int]:
+    return {at for at, cell in enumerate(row) if cell}
+
+
+def _are_names(row: Row) -> bool:
+    cells = [cell for cell in row if cell]
+    return len(cells) > 1 and all(len(cell) <= TABLE_HEAD_CELL and _is_name(cell) for cell in cells)
 
 
 def _is_name(cell: str) -> bool:
