@@ -104,6 +104,12 @@ class IndexDamage(StorageProblem):
     reference = "RT-122"
 
 
+class BackupProblem(StorageProblem):
+    """A backup cannot be made, or what is given is none that could be put back."""
+
+    reference = "RT-123"
+
+
 class StartProblem(RagTraceError):
     """The service cannot start."""
 

@@ -30,6 +30,7 @@ class VectorKeeper:
     problem: RagTraceError | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _taken: bool = False
     _looked: bool = False
 
     def start(self) -> None:
@@ -47,7 +48,7 @@ class VectorKeeper:
                 # It dies with the process, as if killed: the mark speaks of nothing that is not there.
                 LOG.warning("the batch that is being embedded is given up")
                 return
-        if self._looked:
+        if self._taken:
             self.index().close()
 
     def step(self) -> float:
@@ -55,10 +56,13 @@ class VectorKeeper:
         try:
             index, follower = self.index(), self.follower()
             index.acquire(insist=True)
-            if not self._looked:
-                self._looked = True
-                follower.mend(index)
+            self._taken = True
             follower.follow(index, self._progress, self._over.is_set)
+            if not self._looked and follower.in_step(index):
+                # Once for each start: an index of the same numbers may still be one of another history.
+                self._looked = True
+                if follower.mend(index):
+                    follower.follow(index, self._progress, self._over.is_set)
             self.detail = f"{index.size()} chunks"
             index.maintain(lambda beside: self._beside(follower, beside))
             self.problem = None

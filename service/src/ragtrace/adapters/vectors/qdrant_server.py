@@ -65,9 +65,10 @@ class ServerVectors:
         self._url, self._folder, self._exact_limit = url, folder, exact_limit
         # As a header of our own: for plain HTTP, which is what stands inside a closed network, the client would warn.
         headers = {"api-key": api_key} if api_key else {}
-        self._client = QdrantClient(
+        self._connect: Callable[[], QdrantClient] = lambda: QdrantClient(
             url=url, metadata=headers, timeout=_TIMEOUT_S, check_compatibility=False, trust_env=False
         )
+        self._connection: QdrantClient | None = None
         self._lock = threading.Lock()
         self._owner = -1
         self._wish = files.Wish(folder)
@@ -229,12 +230,21 @@ class ServerVectors:
             self._make()
 
     def close(self) -> None:
-        """Give lock and connections back."""
+        """Give lock and connections back; the next call connects again."""
         with self._lock:
             if self._owner >= 0:
                 os.close(self._owner)
                 self._owner = -1
-        self._client.close()
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def _client(self) -> QdrantClient:
+        if self._connection is None:
+            with self._lock:
+                self._connection = self._connection or self._connect()
+        return self._connection
 
     def _exists(self) -> bool:
         self._made = self._made or self._client.collection_exists(self.collection)
