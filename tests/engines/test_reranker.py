@@ -11,7 +11,7 @@ from ragtrace.errors import ModelProblem
 from ragtrace.settings import RerankerSettings
 from tests.service.reranking.folders import config, cross_encoder
 from tests.support import tiny_models
-from tests.support.weights import safetensors_bytes
+from tests.support.weights import safetensors_bytes, torch_bytes
 
 QUESTION = "폐쇄망 문서 검색"
 TEXTS = [
@@ -42,10 +42,10 @@ def transformers_scores(folder: Path) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("engine", ["onnx", "torch"])
+@pytest.mark.parametrize("engine", ["onnx", "made", "torch"])
 def test_scores_are_those_of_transformers(tmp_path: Path, engine: str) -> None:
-    folder = cross_encoder(tmp_path)
-    model = build(folder, RerankerSettings(engine=engine, device="cpu"))
+    folder = cross_encoder(tmp_path, {"model.onnx": None} if engine == "made" else None)
+    model = build(folder, RerankerSettings(engine=engine.replace("made", "onnx"), device="cpu"))
     assert model.scores(QUESTION, TEXTS) == pytest.approx(transformers_scores(folder), abs=1e-6)
 
 
@@ -72,6 +72,12 @@ def test_a_head_that_is_missing_or_of_another_shape_is_never_random(tmp_path: Pa
             build(folder, RerankerSettings(engine="torch", device="cpu")).load()
 
 
-def test_a_folder_without_a_graph_runs_on_torch_by_itself(tmp_path: Path) -> None:
-    folder = config(cross_encoder(tmp_path, {"model.onnx": None}), num_labels=None)
-    assert "torch" in build(folder, RerankerSettings(device="cpu")).fingerprint
+def test_pickled_weights_run_on_torch_by_themselves_and_score_the_same(tmp_path: Path) -> None:
+    tensors = tiny_models.encoder_tensors("roberta.", pooler=False) | tiny_models.classifier_tensors()
+    data = torch_bytes(tensors, folder="pytorch_model")
+    folder = cross_encoder(
+        tmp_path, {"model.onnx": None, "model.safetensors": None, "pytorch_model.bin": data}
+    )
+    model = build(config(folder, num_labels=None), RerankerSettings(device="cpu"))
+    assert "torch" in model.fingerprint
+    assert model.scores(QUESTION, TEXTS) == pytest.approx(transformers_scores(folder), abs=1e-6)

@@ -18,6 +18,7 @@ from ragtrace.errors import ModelProblem
 from ragtrace.settings import RerankerSettings
 from tests.service.reranking.folders import config, cross_encoder, formula, reranker
 from tests.support import tiny_models
+from tests.support.weights import safetensors_bytes
 
 QUESTION = "문서 검색"
 TEXTS = ["폐쇄망 문서 검색", "the closed network has no internet", "", "가", "모델 변환 서명 번들 설치 " * 3]
@@ -152,8 +153,9 @@ def test_what_is_no_cross_encoder_with_one_score_is_refused(tmp_path: Path, chan
 def test_a_missing_or_damaged_file_is_an_error_in_words(
     tmp_path: Path, name: str, data: bytes | None
 ) -> None:
+    alone: dict[str, bytes | None] = {"model.safetensors": None}
     with pytest.raises(ModelProblem) as caught:
-        reranker(cross_encoder(tmp_path, {name: data})).load()
+        reranker(cross_encoder(tmp_path, alone | {name: data})).load()
     assert str(tmp_path) in caught.value.where
     assert caught.value.hint is not None and "embedding." not in caught.value.hint.en
 
@@ -185,3 +187,40 @@ def test_after_closing_the_next_use_loads_again(tmp_path: Path) -> None:
     before = model.scores(QUESTION, TEXTS)
     model.close()
     assert model.scores(QUESTION, TEXTS) == before
+
+
+UPSTREAM: dict[str, bytes | None] = {"model.onnx": None}
+
+
+def test_without_a_graph_one_is_made_of_the_weights_with_the_same_scores(tmp_path: Path) -> None:
+    carried = reranker(cross_encoder(tmp_path / "carried")).scores(QUESTION, TEXTS)
+    folder = cross_encoder(tmp_path / "upstream", UPSTREAM)
+    model = build(folder, RerankerSettings(device="cpu"))
+    assert model.fingerprint.startswith("cross-onnx-fp32")
+    assert model.scores(QUESTION, TEXTS) == pytest.approx(carried, abs=1e-6)
+    with pytest.raises(ModelProblem):
+        reranker(folder, precision="int8")
+
+
+@pytest.mark.parametrize(
+    "lacking", ["classifier.dense.weight", "classifier.out_proj.bias", "roberta.embeddings.LayerNorm.bias"]
+)
+def test_a_weight_that_is_missing_or_of_another_shape_is_never_made_up(tmp_path: Path, lacking: str) -> None:
+    tensors = tiny_models.encoder_tensors("roberta.", pooler=False) | tiny_models.classifier_tensors()
+    for number, replaced in enumerate(
+        ({}, {lacking: tensors["classifier.dense.weight" if "bias" in lacking else "classifier.dense.bias"]})
+    ):
+        kept = {name: tensor for name, tensor in tensors.items() if name != lacking} | replaced
+        folder = cross_encoder(
+            tmp_path / str(number), UPSTREAM | {"model.safetensors": safetensors_bytes(kept)}
+        )
+        with pytest.raises(ModelProblem):
+            reranker(folder).load()
+
+
+def test_weights_cut_short_are_an_error(tmp_path: Path) -> None:
+    folder = cross_encoder(tmp_path, UPSTREAM)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-64])
+    with pytest.raises(ModelProblem):
+        reranker(folder).load()

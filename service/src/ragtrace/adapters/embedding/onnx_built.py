@@ -49,6 +49,22 @@ def build(folder: ModelFolder) -> bytes:
     Raises:
         ModelProblem: a weight is missing or of another shape or type, or the formulas are not this model's.
     """
+    encoder = encoder_of(folder)
+    states = encoder.states()
+    if folder.family == "dense":
+        encoder.graph.node("Identity", states, name="last_hidden_state")
+        encoder.graph.output("last_hidden_state", "texts", "tokens", "hidden")
+    else:
+        _heads(encoder, states)
+    return encoder.graph.to_bytes()
+
+
+def encoder_of(folder: ModelFolder) -> EncoderGraph:
+    """Return the graph of a folder's encoder, to which nothing is added yet.
+
+    Raises:
+        ModelProblem: the formulas are not this model's, or a file is damaged.
+    """
     wanted = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
     wrong = [
         f"{key}: {folder.config.get(key)}"
@@ -60,22 +76,18 @@ def build(folder: ModelFolder) -> bytes:
             Text("이 판이 계산하는 모델 구조가 아닙니다.", "This release does not compute such a model."),
             f"{folder.path / 'config.json'}: {', '.join(wrong)}",
         )
-    weights = {
-        name: place for file in folder.weights for name, place in safetensors_file.places(file).items()
-    }
+    weights = tensors(folder)
     prefix = f"{folder.architecture.removeprefix('xlm-')}."
     inside = {name.removeprefix(prefix): place for name, place in weights.items() if name.startswith(prefix)}
-    encoder = _Encoder(folder, inside or weights)
-    states = encoder.states()
-    if folder.family == "dense":
-        encoder.graph.node("Identity", states, name="last_hidden_state")
-        encoder.graph.output("last_hidden_state", "texts", "tokens", "hidden")
-    else:
-        _heads(encoder, states)
-    return encoder.graph.to_bytes()
+    return EncoderGraph(folder, inside or weights)
 
 
-def _heads(encoder: _Encoder, states: str) -> None:
+def tensors(folder: ModelFolder) -> dict[str, Place]:
+    """Return where each tensor of the folder's weights lies, by its name. Raises `ModelProblem`."""
+    return {name: place for file in folder.weights for name, place in safetensors_file.places(file).items()}
+
+
+def _heads(encoder: EncoderGraph, states: str) -> None:
     graph, folder = encoder.graph, encoder.folder
     for name in HEADS:
         if name not in folder.heads:
@@ -100,7 +112,7 @@ def _unit(graph: OnnxGraph, vectors: str, name: str) -> None:
     graph.node("Div", vectors, graph.node("Max", length, graph.real(1e-12)), name=name)
 
 
-class _Encoder:
+class EncoderGraph:
     """The graph of one encoder over ``input_ids`` and ``attention_mask``."""
 
     def __init__(self, folder: ModelFolder, weights: Mapping[str, Place]) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from ragtrace.adapters.embedding.folder import ModelFolder, problem
+from ragtrace.adapters.embedding.onnx_built import can_build
 from ragtrace.adapters.processors import threads_for
 from ragtrace.adapters.reranking.engine import Engine
 from ragtrace.adapters.reranking.folder import inspect_reranker
@@ -31,10 +32,11 @@ def build(folder: Path, settings: RerankerSettings, threads: int = 0) -> FolderR
 
 
 def _runtime(folder: ModelFolder, settings: RerankerSettings) -> str:
-    """Return ``onnx`` or ``torch``: a graph on the processor, torch on other devices and where there is no graph."""
+    """Return ``onnx`` or ``torch``: a graph on the processor, torch on other devices and where weights are pickles."""
     if settings.engine != "auto":
         return settings.engine
-    if settings.device in ("cuda", "mps") or settings.precision in ("fp16", "bf16") or not folder.graphs:
+    computable = folder.graphs or can_build(folder)
+    if settings.device in ("cuda", "mps") or settings.precision in ("fp16", "bf16") or not computable:
         return "torch"
     accelerated = settings.device == "auto" and _CUDA.exists() and importlib.util.find_spec("torch")
     return "torch" if accelerated and folder.weights else "onnx"
@@ -43,6 +45,8 @@ def _runtime(folder: ModelFolder, settings: RerankerSettings) -> str:
 def _onnx(folder: ModelFolder, settings: RerankerSettings, threads: int) -> Engine:
     wanted = _PRECISIONS if settings.precision == "auto" else (settings.precision,)
     precision = next((each for each in wanted if each in folder.graphs), None)
+    if precision is None and wanted[0] == "fp32" and can_build(folder):
+        precision = "fp32"
     if precision is None or settings.device in ("cuda", "mps"):
         raise problem(
             Text(
