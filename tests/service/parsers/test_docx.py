@@ -151,7 +151,7 @@ def test_a_frame_of_one_cell_is_read_as_a_page() -> None:
 
 
 def test_tracked_insertions_count_and_deletions_do_not() -> None:
-    xml = """<w:p><w:r><w:t xml:space="preserve">연차는 </w:t></w:r><w:del><w:r><w:delText>10일</w:delText></w:r></w:del>
+    xml = """<w:p><w:r><w:t xml:space="preserve">연차는 </w:t></w:r><w:del><w:r><w:delText>10일</w:delText><w:t>열흘</w:t></w:r></w:del>
     <w:ins><w:r><w:t>15일</w:t></w:r></w:ins><w:moveFrom><w:r><w:t>옛자리</w:t></w:r></w:moveFrom><w:r><w:t>이다.</w:t></w:r></w:p>"""
     assert only_text(body(xml)) == "연차는 15일이다."
 
@@ -169,6 +169,8 @@ def test_a_text_box_is_read_once() -> None:
     xml = f"""<w:p><w:r><w:t>앞</w:t></w:r><w:r><mc:AlternateContent><mc:Choice Requires="wps"><w:drawing><wps:txbx>{box}</wps:txbx>
     </w:drawing></mc:Choice><mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>"""
     assert only_text(body(xml)) == "앞\n상자 글"
+    table = f"<w:tbl><w:tr><w:tc>{xml}</w:tc><w:tc><w:p><w:r><w:t>옆</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"
+    assert only_text(body(table)) == "앞 상자 글 | 옆"
 
 
 def test_a_table_of_contents_is_left_out() -> None:

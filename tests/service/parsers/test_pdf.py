@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from ragtrace.adapters import pdf
 from ragtrace.adapters.pdf import PdfParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
@@ -166,6 +167,19 @@ def test_items_are_not_joined(following: str) -> None:
     assert lines_of(At(LONG, y=700), At(following, y=686)) == [LONG, following]
 
 
+@pytest.mark.parametrize(("step", "between"), [(1, ""), (4, " ")])
+def test_words_are_joined_where_every_line_is_filled_to_the_letter(step: int, between: str) -> None:
+    # Every line another: PDFium takes the same words close by for bold letters printed twice.
+    texts = [first + LONG[1:] for first in "갑을병정무기경신"]
+    lines = [At(text, x=72 + step * (at * 3 % 10), y=700 - 14 * at) for at, text in enumerate(texts)]
+    assert lines_of(*lines) == [between.join(texts)]
+
+
+def test_the_end_of_a_sentence_in_the_next_line_is_no_item() -> None:
+    assert lines_of(At(LONG, y=700), At("제60조에 따른다.", y=686)) == [f"{LONG} 제60조에 따른다."]
+    assert lines_of(At(LONG, y=700), At("다. 이어지는 문장이다.", y=686)) == [f"{LONG}다. 이어지는 문장이다."]
+
+
 def test_short_lines_and_full_stops_end_a_paragraph() -> None:
     assert lines_of(At(LONG + "다.", y=700), At("다음 문단", y=686), At("또 다음", y=672)) == [
         LONG + "다.",
@@ -239,6 +253,19 @@ def test_bookmarks_in_a_circle_end() -> None:
     assert len(first) == end - start
     circle = data[:start] + first + data[end:]
     assert [section.path for section in PdfParser().parse(circle, "a.pdf").sections] == [("총칙",), ("휴가",)]
+
+
+def test_pdfium_is_asked_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    real = pdf._read
+
+    def watched(data: bytes, path: str) -> ParsedDocument:
+        held.append(pdf._PDFIUM.locked())
+        return real(data, path)
+
+    monkeypatch.setattr(pdf, "_read", watched)
+    PdfParser().parse(Pdf(["글이다."]).write(), "a.pdf")
+    assert held == [True]
 
 
 def test_several_threads_may_parse_at_once() -> None:
