@@ -27,7 +27,7 @@ test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an enviro
 	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
 test-engines: dev  ## models on torch and ONNX Runtime beside FlagEmbedding and other libraries, in an environment of its own
 	python="$$(PYTHON=$(PYTHON) sh tests/engines/prepare.sh)" && \
-	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 RAGTRACE_REQUIRE_ENGINES=1 PYTHONPATH=service/src "$$python" -m pytest tests/engines tests/service/contract/test_embedding.py
+	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 RAGTRACE_REQUIRE_ENGINES=1 PYTHONPATH=service/src "$$python" -m pytest tests/engines tests/service/contract/test_embedding.py tests/service/language tests/service/contract/test_language_model.py
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts

@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from ragtrace import __version__
 from ragtrace.application.analysis import Analyst, Mode
 from ragtrace.application.ask import Ask
 from ragtrace.application.ports import Answerer, Clock, Generation, LanguageModel, LexicalAnalyzer, Reranker
@@ -297,11 +298,33 @@ class Container:
 
         return FolderSource(root, self.settings.ingest.max_file_mb << 20, name)
 
+    def close(self) -> None:
+        """Give back what threads of the language model hold; answers under way end with an error."""
+        language = self.__dict__.pop("language", None)
+        if language is not None:
+            language.close()
+
     def lock(self) -> AbstractContextManager[None]:
         """Return the write lock of the data folder."""
         from ragtrace.adapters.lock import write_lock
 
         return write_lock(self._data() / "write.lock")
+
+    def backup(self, path: Path) -> dict[str, Any]:
+        """Write all data to a new file, also while a service runs; return its facts."""
+        from ragtrace.adapters import backup
+
+        documents, chunks = self.records.counts()
+        made_at = self.clock.now().isoformat(timespec="seconds")
+        facts = {"product": __version__, "made_at": made_at, "documents": documents, "chunks": chunks}
+        return backup.make(path, self.settings.data_folder, self.lock, facts)
+
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Put a backup in place of the data, which nobody else has open; return its facts."""
+        from ragtrace.adapters import backup
+
+        with self.exclusive():
+            return backup.put_back(path, self.settings.data_folder)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -512,6 +535,8 @@ def preload(settings: Settings, *, parsers: bool = False) -> None:
         importlib.import_module(f"ragtrace.adapters.vectors.{'qdrant_server' if server else 'generations'}")
         for name in ("adapters.vectors.choose", "application.following", "application.keeping"):
             importlib.import_module(f"ragtrace.{name}")
+    if settings.language.model or settings.language.url:
+        importlib.import_module("ragtrace.adapters.language.choose").preload(settings)
     if settings.analyzer.kind == "kiwi":
         importlib.import_module("kiwipiepy")
     heavy: tuple[str, ...] = ()

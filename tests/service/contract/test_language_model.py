@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import threading
@@ -20,6 +19,7 @@ from ragtrace.testing.language import ScriptedLanguageModel
 from tests.service.language.chat_server import ChatServer
 from tests.service.loopback import Loopback
 from tests.support import tiny_llama
+from tests.support.engines import missing
 from tests.support.tiny_llama import ANSWER, ASK, CONTEXT, ENDLESS, LOOP
 
 SCHEMA = {
@@ -61,8 +61,8 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "transformers": "transformers",
         "server": "httpx",
     }
-    if kind in needed and importlib.util.find_spec(needed[kind]) is None:
-        pytest.skip(f"{needed[kind]} is not installed")
+    if kind in needed and (reason := missing(needed[kind])):
+        pytest.skip(reason)
     folder = tmp_path_factory.mktemp(kind)
     served: Loopback | None = None
     if kind == "server":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from ragtrace.application.ports import Generation, Message
 from ragtrace.errors import ConfigProblem, NotSupported, RagTraceError, TooLarge
 from ragtrace.testing.embedding import HashEmbedding
 from ragtrace.testing.language import ScriptedLanguageModel
+from tests.support.engines import missing, needs
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("langchain_core") is None, reason="langchain-core is not installed"
-)
+pytestmark = needs("langchain_core")
 
 
 def chat(model: ScriptedLanguageModel, **options: Any) -> Any:
@@ -138,8 +136,8 @@ def test_without_a_configured_model_it_says_so(tmp_path: Path) -> None:
 
 
 def test_the_configured_model_answers(tmp_path: Path) -> None:
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("xllamacpp is not installed")
+    if reason := missing("xllamacpp"):
+        pytest.skip(reason)
     from ragtrace.integrations.langchain import RagTraceChatModel
     from tests.support import tiny_llama
 

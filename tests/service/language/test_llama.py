@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import subprocess
@@ -19,11 +18,10 @@ from ragtrace.adapters.language.llama import LlamaModel
 from ragtrace.application.ports import Generation, Message, Usage
 from ragtrace.errors import ModelProblem, Overloaded
 from tests.support import tiny_llama
+from tests.support.engines import needs
 from tests.support.tiny_llama import ANSWER, ASK, ENDLESS
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed"
-)
+pytestmark = needs("xllamacpp")
 ASKED = [Message("user", ASK)]
 LOOPING = [Message("user", ENDLESS)]
 

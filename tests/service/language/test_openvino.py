@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -18,11 +17,10 @@ from ragtrace.adapters.language.openvino import OpenVinoModel
 from ragtrace.application.ports import Generation, Message, Usage
 from ragtrace.errors import ModelProblem, Overloaded
 from tests.support import tiny_llama
+from tests.support.engines import needs
 from tests.support.tiny_llama import ANSWER, ASK, ENDLESS
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("openvino_genai") is None, reason="openvino-genai is not installed"
-)
+pytestmark = needs("openvino_genai")
 ASKED = [Message("user", ASK)]
 LOOPING = [Message("user", ENDLESS)]
 

@@ -16,13 +16,11 @@ from ragtrace.adapters.language.transformers import TransformersModel
 from ragtrace.application.ports import Generation, Message, Usage
 from ragtrace.errors import ConfigProblem, ModelProblem
 from tests.support import tiny_llama
+from tests.support.engines import needs
 from tests.support.tiny_llama import ANSWER, ASK, ENDLESS
 from tests.support.weights import safetensors_bytes
 
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")),
-    reason="torch and transformers are not installed",
-)
+pytestmark = needs("torch", "transformers")
 ASKED = [Message("user", ASK)]
 LOOPING = [Message("user", ENDLESS)]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import suppress
 from pathlib import Path
 
 from ragtrace.adapters.language.folder import Kind, recognise
 from ragtrace.adapters.processors import threads_for
 from ragtrace.application.ports import LanguageModel
-from ragtrace.errors import ConfigProblem
+from ragtrace.errors import ConfigProblem, ModelProblem
 from ragtrace.settings import LanguageSettings, Settings
 from ragtrace.text import Text
 
@@ -16,6 +18,15 @@ _ENGINES: dict[Kind, tuple[str, ...]] = {
     "llama": ("llama", "openvino"),
     "openvino": ("openvino",),
     "transformers": ("transformers",),
+}
+
+_ADAPTERS = "ragtrace.adapters.language"
+# anyio finds its backend by name when the first request is made.
+_MODULES = {
+    "server": (f"{_ADAPTERS}.openai_server", "anyio._backends._asyncio"),
+    "llama": (f"{_ADAPTERS}.llama", "xllamacpp", "anyio._backends._asyncio"),
+    "openvino": (f"{_ADAPTERS}.openvino", "openvino_genai"),
+    "transformers": (f"{_ADAPTERS}.transformers", "torch", "transformers", "jinja2"),
 }
 
 
@@ -48,6 +59,19 @@ def build_language(settings: Settings) -> LanguageModel:
             where=f"language.engine: {path}",
         )
     return _local(engine, path, chosen)
+
+
+def preload(settings: Settings) -> None:
+    """Import what the configured engine needs. What is missing, or no model, is said in words when it is built."""
+    chosen = settings.language
+    engine = "server"
+    if chosen.engine != "server" and not (chosen.engine == "auto" and chosen.url):
+        with suppress(ModelProblem):
+            kind, _ = recognise(settings.home / Path(chosen.model).expanduser())
+            engine = _ENGINES[kind][0] if chosen.engine == "auto" else chosen.engine
+    for name in _MODULES.get(engine, ()):
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _server(chosen: LanguageSettings) -> LanguageModel:

@@ -90,6 +90,7 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
         readiness.stop()
         if keeper is not None:
             keeper.stop()
+        container.close()
     LOG.info(json.dumps({"event": "stopped"}))
     return _outcome(readiness.failure)
 
