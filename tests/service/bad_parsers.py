@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from ragtrace.adapters.parsers import LazyParser
 from ragtrace.domain.documents import ParsedDocument, Section
@@ -30,9 +31,8 @@ class TroubleParser:
         elif order == "hang":
             time.sleep(3600)
         elif order == "eat":
-            kept = []
-            while True:
-                kept.append(bytearray(64 << 20))
+            # Untouched pages cost nothing where no limit keeps it from being allocated.
+            bytearray(3 << 30)
         elif order == "exit":
             os._exit(3)
         elif order == "killed":
@@ -49,11 +49,20 @@ class TroubleParser:
             raise ParseProblem(Text("암호", "encrypted"), hint=Text("풀기", "decrypt"))
         elif order == "half":
             return ParsedDocument("\ud800", (Section(("\ud83d",), "글 \udc00 끝", 2),), "2025-01-02")
-        elif order == "wait":
-            time.sleep(float(rest))
+        elif order == "meet":
+            self._meet(Path(rest), path)
         elif order == "pid":
             return ParsedDocument(str(os.getpid()), ())
         return ParsedDocument(path, (Section(("머리",), rest, 7),), "2025-01-02")
+
+    def _meet(self, folder: Path, path: str) -> None:
+        """Wait until another file is being parsed at the same time."""
+        (folder / path).touch()
+        end = time.monotonic() + 60
+        while len(list(folder.iterdir())) < 2:
+            if time.monotonic() > end:
+                raise ParseProblem(Text("혼자", "alone"))
+            time.sleep(0.05)
 
 
 class Trouble(LazyParser):

@@ -305,9 +305,8 @@ class TroubledSource(MemorySource):
 def test_outcomes_and_progress_are_told_when_they_are_safe_and_never_before() -> None:
     records = MemoryRecords()
     use_case = ingest(records, batch=2)
-    source = MemorySource(
-        {f"{number}.txt": f"제목\n글 {number}".encode() for number in range(7)} | {"x.txt": b"BROKEN"}
-    )
+    source = MemorySource({f"{number}.txt": f"제목\n글 {number}".encode() for number in range(7)})
+    source.contents["x.txt"] = b"BROKEN"
     told: list[str] = []
 
     def outcome(each: FileOutcome) -> None:

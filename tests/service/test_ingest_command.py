@@ -22,7 +22,7 @@ from tests.service.test_cli import CLI, environment, home, result, run
 __all__ = ["home"]
 
 EXTRA = {"RAGTRACE_ANALYZER_KIND": "whitespace"}
-FILES = {
+FILES: dict[str, str | bytes] = {
     "휴가.md": "# 휴가\n\n3일 전까지 신청합니다.",
     "인사/급여.txt": "급여\n25일에 줍니다.",
     "깨짐.pdf": b"%PDF-1.7 nothing",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ragtrace import limits
 from ragtrace.adapters import parse_pool, parse_worker, recognise
 from ragtrace.adapters.parse_pool import ParsePool
 from ragtrace.adapters.parsers import every_parser
@@ -95,22 +96,25 @@ def test_halves_of_surrogate_pairs_do_not_reach_the_records(pool: ParsePool) -> 
         assert (section.text, section.page) == ("글 ? 끝", 2)
 
 
-def test_files_are_parsed_side_by_side(pool: ParsePool) -> None:
-    list(pool.read_all(files("pid")))
-    begun = time.monotonic()
-    list(pool.read_all(files(*["wait 1.5"] * 2)))
-    assert time.monotonic() - begun < 2.8
+def test_files_are_parsed_side_by_side(pool: ParsePool, tmp_path: Path) -> None:
+    met = list(pool.read_all(files(*[f"meet {tmp_path}"] * 2)))
+    assert [said(each) for each in met] == ["", ""]
     found = list(pool.read_all(files(*["pid"] * 9)))
     pids = {read.outcome.title for read in found if isinstance(read.outcome, ParsedDocument)}
     assert str(os.getpid()) not in pids and 1 <= len(pids) <= 2
 
 
-def test_a_few_harmless_files_start_no_process_but_containers_always_do() -> None:
+def test_a_few_harmless_files_start_no_process_but_large_ones_and_containers_always_do(
+    pool: ParsePool,
+) -> None:
     pool = ParsePool(2, bad_parsers.harmless(), FACTORY)
     found = list(pool.read_all(files(*["pid"] * 3)))
     assert {read.outcome.title for read in found if isinstance(read.outcome, ParsedDocument)} == {
         str(os.getpid())
     }
+    large = FileContent("0.bad", b"pid " + bytes(limits.PARSE_HERE_BYTES))
+    (read,) = pool.read_all(iter([large]))
+    assert isinstance(read.outcome, ParsedDocument) and read.outcome.title != str(os.getpid())
     assert pool._is_guarded(FileContent("a.bad", b"PK\x03\x04"))
     assert not pool._is_guarded(FileContent("a.bad", b"text"))
 

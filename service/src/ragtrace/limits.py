@@ -81,6 +81,8 @@ PARSE_WALL_SHARE = 5.0
 PARSE_MEMORY_BYTES = 2 << 30
 # So few files of harmless formats start no process; a process takes 0.1 s to start.
 PARSE_FEW = 8
+# A larger file is not harmless, whatever its format: libxml2 takes some thirty times the size of a page.
+PARSE_HERE_BYTES = 4 << 20
 # Files and bytes read ahead of the one whose turn it is.
 PARSE_AHEAD = 256
 PARSE_AHEAD_BYTES = 64 << 20

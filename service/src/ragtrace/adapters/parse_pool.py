@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import ragtrace
@@ -31,6 +31,7 @@ from ragtrace.limits import (
     PARSE_AHEAD_BYTES,
     PARSE_ANSWER_BYTES,
     PARSE_FEW,
+    PARSE_HERE_BYTES,
 )
 from ragtrace.text import Text
 
@@ -70,20 +71,22 @@ class ParsePool:
 
     def read_all(self, files: Iterator[FileContent]) -> Iterator[ReadFile]:
         """Yield what came of every file, in order."""
-        first = list(islice(files, self.few))
-        if len(first) < self.few and not any(map(self._is_guarded, first)):
-            yield from self._here.read_all(iter(first))
-            return
-        yield from self._spread(chain(first, files), min(self.workers, len(first)))
+        first: list[FileContent] = []
+        for file in files:
+            first.append(file)
+            if len(first) >= self.few or self._is_guarded(file) or len(file.data) > PARSE_HERE_BYTES:
+                yield from self._spread(chain(first, files))
+                return
+        yield from self._here.read_all(iter(first))
 
     def _is_guarded(self, file: FileContent) -> bool:
         return suffix_of(file.path) in self._guarded or file.data.startswith(_CONTAINERS)
 
-    def _spread(self, files: Iterator[FileContent], workers: int) -> Iterator[ReadFile]:
+    def _spread(self, files: Iterator[FileContent]) -> Iterator[ReadFile]:
         children = _Children(self.factory, self._here)
         waiting: deque[tuple[int, Future[ReadFile]]] = deque()
         ahead = 0
-        executor = ThreadPoolExecutor(max(1, workers), thread_name_prefix="parse")
+        executor = ThreadPoolExecutor(max(1, self.workers), thread_name_prefix="parse")
         try:
             for file in files:
                 waiting.append((len(file.data), executor.submit(children.read, file)))
