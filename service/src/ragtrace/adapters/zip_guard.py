@@ -129,7 +129,7 @@ def open_zip(data: bytes) -> GuardedZip:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError, OverflowError) as error:
         raise damaged(str(error)) from error
     members = {info.filename: info for info in infos}
     if len(members) != len(infos):
