@@ -127,7 +127,7 @@ def test_an_empty_value_takes_the_override_out(installed: Site) -> None:
         (("RAGTRACE_SERCH_TOPN=3",), "The nearest is 'RAGTRACE_SEARCH_TOP_N'"),
         (("search.top_n=many",), "takes a whole number"),
         (("search.top_n=0",), "must be 1 to 50"),
-        (("answer.model=oracle",), "is one of: extractive"),
+        (("answer.model=oracle",), "is one of: auto, extractive"),
         (("chunks.overlap=900",), "chunks.overlap must be less"),
         (("search.top_n",), "is not KEY=VALUE"),
         (("search.top_n=1", "RAGTRACE_SEARCH_TOP_N=2"), "stands twice"),

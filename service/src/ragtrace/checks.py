@@ -41,9 +41,11 @@ def _runner(check: Check) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
 
 def _container(context: Mapping[str, Any]) -> Container:
     import os
+    import sys
     from pathlib import Path
 
     from ragtrace.bootstrap import Container
+    from ragtrace.carried import release_of
     from ragtrace.config import Place, load_settings
     from ragtrace.offline import go_offline
 
@@ -51,7 +53,8 @@ def _container(context: Mapping[str, Any]) -> Container:
     config = Path(str(context["config"]))
     if str(config) not in _CONTAINERS:
         home = Path(str(context["prefix"]))
-        settings = load_settings(Place(home, config, explicit=False), os.environ)
+        release = release_of(Path(sys.prefix))
+        settings = load_settings(Place(home, config, explicit=False, release=release), os.environ)
         _CONTAINERS[str(config)] = Container(settings)
     return _CONTAINERS[str(config)]
 

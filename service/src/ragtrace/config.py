@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ragtrace.carried import release_of, settle
 from ragtrace.errors import ConfigProblem
 from ragtrace.limits import CONFIG_BYTES
 from ragtrace.settings import CHOICES, RANGES, SECTIONS, Settings
@@ -32,11 +33,15 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where configuration and home were found; `explicit` when a person named the file."""
+    """Where configuration and home were found; `explicit` when a person named the file.
+
+    `release` is the folder of the installed release that runs, whose models are taken where none are configured.
+    """
 
     home: Path
     file: Path
     explicit: bool
+    release: Path | None = None
 
 
 def find_place(argument: str | None, environment: Mapping[str, str], prefix: Path) -> Place:
@@ -44,6 +49,7 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
 
     `prefix` is `sys.prefix`; in an installation it is <home>/generations/<generation>/venv.
     """
+    release = release_of(prefix)
     home = (
         Path(environment["RAGTRACE_HOME"]).expanduser().absolute()
         if environment.get("RAGTRACE_HOME")
@@ -53,7 +59,7 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
     if named:
         file = Path(named).expanduser().absolute()
         beside = file.parent.parent if file.parent.name == "config" else file.parent
-        return Place(home or beside, file, explicit=True)
+        return Place(home or beside, file, explicit=True, release=release)
     installed = prefix.resolve().parent.parent.parent
     if home is None and (installed / "current.json").is_file():
         home = installed
@@ -65,7 +71,7 @@ def find_place(argument: str | None, environment: Mapping[str, str], prefix: Pat
                 "Give --config FILE, or set RAGTRACE_HOME to a folder.",
             ),
         )
-    return Place(home, home / "config" / "ragtrace.yaml", explicit=False)
+    return Place(home, home / "config" / "ragtrace.yaml", explicit=False, release=release)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +94,7 @@ def load_with_origins(
 ) -> tuple[Settings, dict[str, str]]:
     """Return the settings, and for each key that is not a default where it comes from.
 
-    That is the name of the file, `.env`, or `environment`. Raises `ConfigProblem` as `load_settings` does.
+    That is the name of the file, `.env`, `environment`, or `release` for a model that the release carries. Raises `ConfigProblem` as `load_settings` does.
     """
     problems: list[Text] = []
     values: dict[str, Value] = {}
@@ -101,7 +107,10 @@ def load_with_origins(
         _take(values, key, raw, where, problems)
         origins[key] = "environment" if where in environment else ".env"
     sections = {name: _section(name, kind, values) for name, kind in SECTIONS.items()}
-    settings = Settings(home=place.home, **sections)
+    settled = settle(Settings(home=place.home, **sections), place.release)
+    settings = settled.settings
+    problems += settled.problems
+    origins |= dict.fromkeys(settled.given, "release")
     if settings.chunks.overlap >= settings.chunks.size or settings.chunks.least > settings.chunks.size:
         problems.append(
             Text(

@@ -107,7 +107,7 @@ class RerankerSettings:
 
 @dataclass(frozen=True)
 class LanguageSettings:
-    """Which language model answers where `answer.model` is `language`; `model` is a file or folder, or a name at `url`."""
+    """Which language model answers, unless `answer.model` is `extractive`; `model` is a file or folder, or a name at `url`."""
 
     engine: str = "auto"
     model: str = ""
@@ -130,7 +130,7 @@ class LanguageSettings:
 class AnswerSettings:
     """How a question is answered."""
 
-    model: str = "extractive"
+    model: str = "auto"
     sentences: int = 3
     min_support: float = 0.5
     max_question_chars: int = 2000
@@ -157,8 +157,18 @@ class Settings:
 
     @property
     def data_folder(self) -> Path:
-        """Return the data folder; a relative one lies in the home."""
-        return self.home / Path(self.data.folder).expanduser()
+        """Return the data folder."""
+        return self.path(self.data.folder)
+
+    def path(self, named: str) -> Path:
+        """Return a file or folder that the configuration names; a relative one lies in the home."""
+        return self.home / Path(named).expanduser()
+
+    @property
+    def model_writes(self) -> bool:
+        """Say whether a language model writes the answers: asked for, or there and nothing else asked for."""
+        there = bool(self.language.model or self.language.url)
+        return self.answer.model == "language" or (self.answer.model == "auto" and there)
 
 
 SECTIONS: dict[str, type] = {
@@ -230,6 +240,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "reranker.device": ("auto", "cpu", "cuda", "mps"),
     "language.engine": ("auto", "llama", "openvino", "transformers", "server"),
     "language.device": ("auto", "cpu", "cuda", "mps"),
-    "answer.model": ("extractive", "language"),
+    "answer.model": ("auto", "extractive", "language"),
     "answer.analysis": ("auto", "model", "rules"),
 }
