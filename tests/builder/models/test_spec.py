@@ -32,11 +32,16 @@ def test_no_shipped_declaration_names_a_digest_that_nobody_computed(name: str) -
 
 
 @pytest.mark.parametrize("profile", ["standard", "hcx", "gpu"])
-def test_profiles_name_declared_models_and_say_that_the_service_does_not_use_them(profile: str) -> None:
+def test_profiles_name_declared_models_and_carry_what_runs_them(profile: str) -> None:
     found = inputs.load_profile(profile)
-    roles = [spec.load_model(name).role for name in found.models]
-    assert roles == ["embedding", "reranker", "llm"]
-    assert "not use them yet" in found.description.en and "아직" in found.description.ko
+    models = [spec.load_model(name) for name in found.models]
+    assert [model.role for model in models] == ["embedding", "reranker", "llm"]
+    assert "models" in found.extras
+    assert ("llama" if "gguf" in models[-1].formats else "torch") in found.extras
+    assert "not use" not in found.description.en and "않음" not in found.description.ko
+    needed = sum(item.size for model in models if model.pins for item in model.pins.files)
+    assert found.service is not None and found.memory_mb << 20 > needed
+    assert found.memory_mb < found.service.memory_limit_mb
 
 
 def test_a_wrong_key_is_named_with_its_nearest_right_one(declare: Declare) -> None:
