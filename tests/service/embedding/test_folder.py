@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from ragtrace.adapters.embedding import choose
 from ragtrace.adapters.embedding.choose import build
 from ragtrace.adapters.embedding.folder import inspect
 from ragtrace.errors import ModelProblem
@@ -118,7 +117,7 @@ def test_a_model_that_wants_prompts_or_further_layers_is_refused(tmp_path: Path)
 def test_the_engine_follows_graphs_and_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], runtime: str
 ) -> None:
-    monkeypatch.setattr(choose, "_CUDA", tmp_path / "no-driver")
+    monkeypatch.setattr("ragtrace.adapters.embedding.runtime._CUDA", tmp_path / "no-driver")
     folder = folders.bge_m3(tmp_path / "m", onnx__model_int8_dot_onnx=tiny_graphs.bge_m3())
     engine = build(folder, EmbeddingSettings(**settings))._engine
     assert type(engine).__name__ == ("OnnxBge" if runtime.startswith("onnx") else "TorchBge")
@@ -129,7 +128,7 @@ def test_the_engine_follows_graphs_and_settings(
 def test_without_a_graph_one_is_made_of_safetensors_and_torch_reads_pickles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "_CUDA", tmp_path / "no-driver")
+    monkeypatch.setattr("ragtrace.adapters.embedding.runtime._CUDA", tmp_path / "no-driver")
     dense = folders.dense(tmp_path / "1", onnx__model_dot_onnx=None)
     assert type(build(dense, EmbeddingSettings())._engine).__name__ == "OnnxDense"
     (dense / "model.safetensors").rename(dense / "pytorch_model.bin")
@@ -144,7 +143,7 @@ def test_without_a_graph_one_is_made_of_safetensors_and_torch_reads_pickles(
 def test_an_accelerator_goes_before_a_graph_where_torch_has_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "_CUDA", tmp_path)
+    monkeypatch.setattr("ragtrace.adapters.embedding.runtime._CUDA", tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     both = folders.dense(tmp_path / "1")
     assert type(build(both, EmbeddingSettings())._engine).__name__ == "TorchDense"

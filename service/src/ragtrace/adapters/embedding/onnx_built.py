@@ -13,7 +13,6 @@ from pathlib import Path
 from ragtrace.adapters.embedding import safetensors_file
 from ragtrace.adapters.embedding.folder import HEADS, ModelFolder, missing, problem
 from ragtrace.adapters.embedding.onnx_graph import BFLOAT16, FLOAT, FLOAT16, OnnxGraph
-from ragtrace.adapters.embedding.onnx_session import OnnxSession
 from ragtrace.adapters.embedding.safetensors_file import Place
 from ragtrace.text import Text
 
@@ -25,22 +24,12 @@ _NEVER = -1e9
 
 def can_build(folder: ModelFolder) -> bool:
     """Say whether everything that belongs to the graph lies there as safetensors."""
-    files = [*folder.weights, *folder.heads.values()]
-    return bool(folder.weights) and all(each.suffix == ".safetensors" for each in files)
+    return bool(folder.weights) and all(each.suffix == ".safetensors" for each in files(folder))
 
 
-def files(folder: ModelFolder, precision: str) -> list[Path]:
-    """Return the files whose contents decide what this precision's graph gives."""
-    if precision in folder.graphs:
-        return folder.graph_files(precision)
+def files(folder: ModelFolder) -> list[Path]:
+    """Return the files that a graph is made from."""
     return [*folder.weights, *(folder.heads[name] for name in sorted(folder.heads))]
-
-
-def session(folder: ModelFolder, precision: str, threads: int) -> OnnxSession:
-    """Return the session of the graph that the folder carries, or of one made from its weights."""
-    if precision in folder.graphs:
-        return OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
-    return OnnxSession(folder.path, threads, folder.attention_heads, lambda: build(folder))
 
 
 def build(folder: ModelFolder) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ragtrace.adapters.embedding import onnx_built
-from ragtrace.adapters.embedding.engine import LEAST_COSINE, Ids, Raw, pooled
-from ragtrace.adapters.embedding.folder import ModelFolder, problem
+from ragtrace.adapters.embedding.engine import Ids, Raw, pooled
+from ragtrace.adapters.embedding.onnx_engine import OnnxEngine
 from ragtrace.application.ports.embedding import Output
 from ragtrace.text import Text
 
@@ -14,20 +13,10 @@ _STATES = ("last_hidden_state", "token_embeddings")
 _VECTORS = ("dense", "sentence_embedding")
 
 
-class OnnxDense:
+class OnnxDense(OnnxEngine):
     """The graph of one precision, pooled as the folder says."""
 
-    def __init__(self, folder: ModelFolder, precision: str, threads: int) -> None:
-        self.name = f"onnx-{precision}"
-        self.least_cosine = LEAST_COSINE[precision]
-        self._folder = folder
-        self._precision = precision
-        self._session = onnx_built.session(folder, precision, threads)
-        self._output = ""
-
-    def digest(self) -> str:
-        """Return the digest of the graph with its weights, the configuration and the tokenizer."""
-        return self._folder.digest(onnx_built.files(self._folder, self._precision))
+    _output = ""
 
     def load(self) -> None:
         """Load the graph. Raises `ModelProblem` where it has no output that this class knows."""
@@ -35,10 +24,9 @@ class OnnxDense:
         wanted = [(name, 3) for name in _STATES] + [(name, 2) for name in _VECTORS]
         self._output = next((name for name, count in wanted if found.get(name) == count), "")
         if not self._output:
-            self._session.close()
-            raise problem(
+            raise self.refused(
                 Text("ONNX 그래프에 임베딩 출력이 없습니다.", "The ONNX graph has no output for embeddings."),
-                f"{self._folder.path}: {self.name}: {', '.join(found)}",
+                found,
             )
 
     def run(self, ids: Ids, mask: Ids, outputs: frozenset[Output]) -> Raw:
@@ -47,7 +35,3 @@ class OnnxDense:
         if found.ndim == 3:
             return Raw(dense=pooled(found, mask, self._folder.pooling))
         return Raw(dense=pooled(found[:, None], mask[:, :1], "cls"))
-
-    def close(self) -> None:
-        """Give the weights back."""
-        self._session.close()

@@ -22,7 +22,7 @@ class TorchEngine:
     Args:
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``; of the encoder.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        threads: of torch in this process, 0 for torch's own choice; on a processor only.
+        threads: of torch in this process; on a processor only.
     """
 
     def __init__(self, folder: ModelFolder, precision: str, device: str, threads: int) -> None:
@@ -51,7 +51,7 @@ class TorchEngine:
         """Load the encoder. Raises `ModelProblem`."""
         torch, _ = torch_encoder.libraries()
         precision, device = self._choice()
-        if device == "cpu" and self._threads:
+        if device == "cpu":
             torch.set_num_threads(self._threads)
         encoder = torch_encoder.build(self._folder)
         self._encoder = self._moved(encoder, device, getattr(torch, _TYPES[precision]))

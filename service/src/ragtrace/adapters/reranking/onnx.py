@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from ragtrace.adapters.embedding.engine import Floats, Ids
-from ragtrace.adapters.embedding.folder import ModelFolder, problem
+from ragtrace.adapters.embedding.folder import problem
+from ragtrace.adapters.embedding.onnx_engine import OnnxEngine
 from ragtrace.adapters.reranking import onnx_built
 from ragtrace.text import Text
 
 _OUTPUT = "logits"
 
 
-class OnnxCross:
+class OnnxCross(OnnxEngine):
     """The graph of one precision."""
-
-    def __init__(self, folder: ModelFolder, precision: str, threads: int) -> None:
-        self.name = f"onnx-{precision}"
-        self._folder = folder
-        self._precision = precision
-        self._session = onnx_built.session(folder, precision, threads)
-
-    def digest(self) -> str:
-        """Return the digest of the graph with its weights, the configuration and the tokenizer."""
-        return self._folder.digest(onnx_built.files(self._folder, self._precision))
 
     def load(self) -> None:
         """Load the graph. Raises `ModelProblem` where it gives no scores."""
         found = self._session.load()
         if found.get(_OUTPUT) != 2:
-            self._session.close()
-            raise problem(
+            raise self.refused(
                 Text("ONNX 그래프가 점수를 내지 않습니다.", "The ONNX graph gives no scores."),
-                f"{self._folder.path}: {self.name}: {', '.join(found)}",
+                found,
             )
 
     def logits(self, ids: Ids, mask: Ids) -> Floats:
@@ -43,6 +33,6 @@ class OnnxCross:
             )  # fmt: skip
         return scores[:, 0]
 
-    def close(self) -> None:
-        """Give the weights back."""
-        self._session.close()
+    def made(self) -> bytes:
+        """Return the graph of a folder that carries none. Raises `ModelProblem`."""
+        return onnx_built.build(self._folder)

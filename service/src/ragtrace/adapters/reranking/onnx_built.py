@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ragtrace.adapters.embedding import onnx_built
 from ragtrace.adapters.embedding.folder import ModelFolder
-from ragtrace.adapters.embedding.onnx_session import OnnxSession
 
 _HEAD = "classifier."
-
-
-def files(folder: ModelFolder, precision: str) -> list[Path]:
-    """Return the files whose contents decide what this precision's graph gives."""
-    return folder.graph_files(precision) if precision in folder.graphs else list(folder.weights)
-
-
-def session(folder: ModelFolder, precision: str, threads: int) -> OnnxSession:
-    """Return the session of the graph that the folder carries, or of one made from its weights."""
-    if precision in folder.graphs:
-        return OnnxSession(folder.graphs[precision], threads, folder.attention_heads)
-    return OnnxSession(folder.path, threads, folder.attention_heads, lambda: build(folder))
 
 
 def build(folder: ModelFolder) -> bytes:
