@@ -117,7 +117,7 @@ def test_records_ahead_of_the_index_are_out_of_step(container: Container) -> Non
 
 def test_documents_being_taken_in_are_no_finding(container: Container) -> None:
     container.records.apply([stored("new.txt", "새 글")], [])
-    with container.lock():
+    with container.data.lock():
         assert not_passed(container) == {}
 
 
@@ -125,7 +125,7 @@ def test_a_lock_held_for_long_without_a_commit_is_a_warning(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + 2 * 3600
-    with container.lock():
+    with container.data.lock():
         monkeypatch.setattr("ragtrace.adapters.data_inspection.time.time", lambda: later)
         assert not_passed(container) == {"RTS-008": "warn"}
         assert f"pid {os.getpid()}" in look(container)["RTS-008"].measured
@@ -133,7 +133,7 @@ def test_a_lock_held_for_long_without_a_commit_is_a_warning(
 
 def test_the_checks_do_not_keep_a_writer_out(container: Container) -> None:
     path = container.settings.data_folder / "write.lock"
-    with container.lock():
+    with container.data.lock():
         look(container)
     with path.open("r+") as stream:
         look(container)

@@ -21,7 +21,9 @@ from ragtrace.errors import ParseProblem
 KOREAN = "휴가 신청은 3일 전에 합니다.\n팀장이 승인합니다."
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 def test_korean_text_is_read_in_every_usual_encoding(encoding: str) -> None:
     text = "Leave policy 2026:\n" * 3 + KOREAN
     assert decode_text(text.encode(encoding)) == text

@@ -21,7 +21,8 @@ WORDS = {"RAGTRACE_ANALYZER_KIND": "whitespace", "RAGTRACE_EMBEDDING_MODEL": "mo
 
 def test_no_model_is_no_embedding_and_imports_nothing_of_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ragtrace.bootstrap import Container, preload\n"
+        "import sys; from pathlib import Path; from ragtrace.bootstrap import Container; "
+        "from ragtrace.preloading import preload\n"
         "from ragtrace.settings import Settings\n"
         f"made = Container(Settings(Path({str(tmp_path)!r}))); preload(made.settings)\n"
         "assert made.embedding is None\n"

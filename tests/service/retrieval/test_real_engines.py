@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ragtrace.bootstrap import Container, search_rules
+from ragtrace.bootstrap import Container
 from ragtrace.domain.scope import Scope
 from ragtrace.entrypoints.cli.console import Console
 from ragtrace.entrypoints.cli.vectors import follow
 from ragtrace.errors import ConfigProblem
+from ragtrace.search_rules import search_rules
 from ragtrace.settings import (
     AnalyzerSettings,
     EmbeddingSettings,
@@ -52,7 +53,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def container(settings: Settings) -> Iterator[Container]:
     made = Container(settings)
     folder = write(settings.home / "docs", FILES)
-    with made.lock():
+    with made.data.lock():
         assert not made.ingest.run(made.folder(folder, None)).failed
     follow(made, Console("en", as_json=False))
     yield made

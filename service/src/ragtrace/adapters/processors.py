@@ -11,6 +11,8 @@ _CPUS = Path("/sys/devices/system/cpu")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUP = Path("/proc/self/cgroup")
 _MEMORY = Path("/proc/meminfo")
+# Analyzers and parsers gain little from more, and each worker takes memory.
+_WORKERS = 8
 
 
 def threads_for(wanted: int) -> int:
@@ -21,6 +23,16 @@ def threads_for(wanted: int) -> int:
     if wanted > 0:
         return wanted
     return max(1, min(_cores(_processors()), _quota()))
+
+
+def workers_for(wanted: int) -> int:
+    """Return `wanted`, or for 0 how many workers may share this process's processors and its CPU quota; at most 8.
+
+    Workers that read and wait do use the second thread of a core.
+    """
+    if wanted > 0:
+        return wanted
+    return max(1, min(len(_processors()), _quota(), _WORKERS))
 
 
 def _processors() -> set[int]:

@@ -28,7 +28,7 @@ def backup(container: Container, arguments: argparse.Namespace, console: Console
 def restore(container: Container, arguments: argparse.Namespace, console: Console) -> int:
     """Put a backup in place of the data; what was there lies aside. Killed at any instant, the next run decides."""
     refuse_while_running(container)
-    back = container.restore(Path(arguments.file).absolute())
+    back = container.data.restore(Path(arguments.file).absolute())
     documents, chunks, made_at = back["documents"], back["chunks"], back["made_at"]
     console.say(
         Text(

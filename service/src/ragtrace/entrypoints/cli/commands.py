@@ -51,7 +51,7 @@ def status(container: Container, _arguments: argparse.Namespace, console: Consol
 def migrate(container: Container, _arguments: argparse.Namespace, console: Console) -> int:
     """Bring the data to this release's format; nothing is done where it has it already."""
     refuse_while_running(container)
-    before, after = container.migrate(console.talk)
+    before, after = container.data.migrate(console.talk)
     if before == after:
         console.say(Text(f"데이터의 형식은 {after}입니다.", f"The data has format {after}."))
     else:

@@ -73,7 +73,7 @@ def documents_delete(container: Container, arguments: argparse.Namespace, consol
         def progress(done: int, total: int) -> None:
             console.talk(Text(f"문서 {done}/{total}", f"documents {done}/{total}"))
 
-        with container.lock():
+        with container.data.lock():
             container.mend()
             # Again, now that nobody else can change them.
             chosen = choice.among(container.records.documents())

@@ -90,7 +90,7 @@ def index_rebuild(container: Container, arguments: argparse.Namespace, console: 
     from ragtrace.application.reconcile import bring_in_step, interrupted
 
     refuse_while_running(container)
-    with container.lock():
+    with container.data.lock():
         # The records first: an index must not be given up for records that cannot give another.
         damage = container.inspection.records(600).damage
         if damage:

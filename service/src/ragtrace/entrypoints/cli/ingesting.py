@@ -80,7 +80,7 @@ class _Work:
     def run(self, wishes: Wishes) -> IngestReport:
         """Run once with the write lock held. Raises `BusyProblem` when another process has it."""
         container, console = self.container, self.console
-        with container.lock():
+        with container.data.lock():
             if container.mend():
                 console.talk(
                     Text(

@@ -65,8 +65,9 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
         # Whoever repairs a configuration starts from a broken one.
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
-    from ragtrace.bootstrap import Container, preload
+    from ragtrace.bootstrap import Container
     from ragtrace.entrypoints.cli import backup, commands, documents, index, ingesting, search
+    from ragtrace.preloading import preload
     from ragtrace.privileges import drop_to_owner
 
     # Documents are the company's: what is made here is for the service's user and group only.
@@ -87,7 +88,12 @@ def _run(arguments: argparse.Namespace, console: object) -> int:
     }
     place_of |= dict.fromkeys(("documents_list", "documents_delete"), documents)
     command = getattr(place_of.get(arguments.run, commands), arguments.run)
-    return int(command(Container(settings), arguments, console))
+    container = Container(settings)
+    try:
+        return int(command(container, arguments, console))
+    finally:
+        # Models that were loaded have threads and servers of their own; none may hold up the interpreter's end.
+        container.close()
 
 
 def _wished(words: Sequence[str]) -> str | None:

@@ -1,0 +1,119 @@
+"""What is imported when: nothing heavy at the start of a starter, nothing at all once root's rights are given up."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ragtrace.offline import OFFLINE_ENVIRONMENT
+
+from .embedding import folders
+from .reranking.folders import cross_encoder
+from .support import write
+
+# As root, but the rights are kept: what is imported from then on is written down.
+AS_ROOT = """
+import os, sys
+from pathlib import Path
+import ragtrace.privileges
+class Written:
+    names = []
+    def find_spec(self, name, path=None, target=None):
+        self.names.append(name)
+os.geteuid = lambda: 0
+ragtrace.privileges.drop_to_owner = lambda folder: sys.meta_path.insert(0, Written())
+from ragtrace.entrypoints.cli.main import main
+code = main(sys.argv[1:])
+print(Written.names)
+sys.exit(code)
+"""
+STARTED = """
+import sys
+from pathlib import Path
+from ragtrace.bootstrap import Container
+from ragtrace.entrypoints.http import server
+from ragtrace.settings import AnalyzerSettings, Settings
+container = Container(Settings(Path(sys.argv[1]), analyzer=AnalyzerSettings(kind="whitespace")))
+readiness = server._readiness(container)
+readiness.load()
+assert readiness.ready, readiness.failure
+container.ask
+print(sorted({each.partition(".")[0] for each in sys.modules}))
+"""
+HEAVY = {
+    "docx", "httpx", "jpype", "konlpy", "kiwipiepy", "langchain_core", "lxml", "numpy", "olefile", "onnxruntime",
+    "openpyxl", "openvino_genai", "pptx", "pypdfium2", "qdrant_client", "qdrant_edge", "tokenizers", "torch",
+    "transformers", "xllamacpp",
+}  # fmt: skip
+WORDS = {"RAGTRACE_ANALYZER_KIND": "whitespace"}
+
+
+def imported_late(home: Path, *arguments: str, **variables: str) -> list[str]:
+    environment = {**os.environ, **OFFLINE_ENVIRONMENT, "RAGTRACE_HOME": str(home), **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ROOT, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = ast.literal_eval(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write(tmp_path / "docs", {"휴가.md": "# 휴가\n\n휴가는 사흘 전에 신청합니다.\n"})
+    return tmp_path
+
+
+def test_no_command_imports_after_roots_rights_are_given_up(home: Path) -> None:
+    backup = str(home / "all.backup")
+    for command in (
+        ("ingest", str(home / "docs")),
+        ("status",),
+        ("ask", "휴가는 언제 신청합니까?"),
+        ("search", "휴가", "--explain"),
+        ("documents", "list"),
+        ("index", "verify"),
+        ("backup", backup),
+        ("restore", backup),
+        ("index", "rebuild"),
+        ("documents", "delete", "휴가.md"),
+        ("migrate",),
+    ):
+        assert imported_late(home, *command, **WORDS) == [], command
+
+
+def test_models_import_nothing_late_either(home: Path) -> None:
+    folders.bge_m3(home / "models/bge-m3")
+    cross_encoder(home / "models/reranker")
+    models = {
+        "RAGTRACE_EMBEDDING_MODEL": "models/bge-m3",
+        "RAGTRACE_EMBEDDING_ENGINE": "onnx",
+        "RAGTRACE_RERANKER_MODEL": "models/reranker",
+        "RAGTRACE_RERANKER_ENGINE": "onnx",
+    }
+    for command in (("ingest", str(home / "docs")), ("search", "휴가"), ("index", "verify")):
+        assert imported_late(home, *command, **WORDS, **models) == [], command
+
+
+def test_kiwi_and_its_model_are_imported_before(home: Path) -> None:
+    assert imported_late(home, "search", "휴가") == []
+
+
+def test_a_starter_starts_without_anything_heavy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert not found & HEAVY
+    assert "ragtrace" in found
