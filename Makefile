@@ -22,12 +22,12 @@ test: dev  ## unit, contract, architecture and a bounded fault sweep; no network
 	$(PYTEST) -n 2 -m "not isolated and not fault and not convert"
 test-random: dev  ## the property tests with inputs never tried before; run it now and then
 	RAGTRACE_TEST_RANDOM=1 $(PYTEST) -n 2 -m "not isolated and not fault and not convert" --hypothesis-show-statistics -q $$(grep -rl "^from hypothesis" tests --include=test_*.py)
-test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own
-	python="$$(PYTHON=$(PYTHON) sh tests/convert/prepare.sh)" && \
-	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
-test-engines: dev  ## models on torch and ONNX Runtime beside FlagEmbedding and other libraries, in an environment of its own
+test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own (one with test-engines)
 	python="$$(PYTHON=$(PYTHON) sh tests/engines/prepare.sh)" && \
-	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 RAGTRACE_REQUIRE_ENGINES=1 PYTHONPATH=service/src "$$python" -m pytest tests/engines tests/service/contract/test_embedding.py tests/service/language tests/service/contract/test_language_model.py
+	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
+test-engines: dev  ## every engine of models, beside FlagEmbedding and other libraries, in an environment of its own
+	python="$$(PYTHON=$(PYTHON) sh tests/engines/prepare.sh)" && \
+	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 RAGTRACE_REQUIRE_ENGINES=1 PYTHONPATH=service/src "$$python" -m pytest tests/engines tests/service/contract/test_embedding.py tests/service/language tests/service/contract/test_language_model.py tests/service/asking/test_constrained.py
 test-fault: dev  ## the whole fault sweep: every mutating operation
 	$(PYTEST) -n 2 -m fault
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the environment that engines are compared in with what they stand for, and print its interpreter.
+# Make the environment that models are converted in, and engines compared with what they stand for; print its interpreter.
 # It stays in the user's cache folder; running this again changes nothing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

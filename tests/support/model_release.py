@@ -1,6 +1,6 @@
 """A release with models, by the real builder: the service, its extra `models`, a tiny BGE-M3 and a tiny reranker.
 
-    RAGTRACE_CONVERT_PYTHON=$(sh tests/convert/prepare.sh) python -m tests.support.model_release build --output-dir DIR …
+    RAGTRACE_CONVERT_PYTHON=$(sh tests/engines/prepare.sh) python -m tests.support.model_release build --output-dir DIR …
 
 takes every word that ``create_enterprise_offline.py`` takes. The declarations are the shipped ones, pinned to the
 tiny repositories of `tiny_models`; profile, pins and weights lie in a folder of the run. What was converted once
@@ -75,7 +75,7 @@ def prepared(folder: Path) -> Iterator[list[str]]:
 def main(words: Sequence[str]) -> int:
     """Run one command of the builder on the release with models."""
     cached = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragtrace/convert-venv/bin/python"
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragtrace/engines-venv/bin/python"
     )
     if interpreter.VARIABLE not in os.environ and cached.exists():
         os.environ[interpreter.VARIABLE] = str(cached)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import closing
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from ragtrace.adapters.language.llama import LlamaModel
 from ragtrace.application.ports import Generation, Message, Usage
 from ragtrace.domain.analysis import SCHEMA, read_analysis
 from tests.support import tiny_llama
+from tests.support.engines import needs
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed"
-)
+pytestmark = needs("xllamacpp")
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 1.5])
