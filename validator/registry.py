@@ -12,7 +12,7 @@ _NAMES = (
     ("system", "accelerator"),
     ("tools",),
     ("packages", "binaries"),
-    ("ragtrace", "process", "models"),
+    ("ragtrace", "process", "models", "answers"),
     ("performance", "model_speed"),
     ("security", "exposure", "origin", "outbound", "vulnerabilities", "secrets", "audit"),
 )

@@ -34,7 +34,7 @@ MODEL_CODE = Cause(
 )
 WRONG_MODELS = Cause(
     "wrong-models",
-    ("RAG-012", "RAG-013", "RAG-014", "RAG-015", "RAG-016"),
+    ("RAG-012", "RAG-013", "RAG-014", "RAG-015", "RAG-016", "RAG-017"),
     Text(
         "모델을 불러오지 못하거나 다른 값을 계산함",
         "Models do not load, or compute something else than they should",

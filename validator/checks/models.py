@@ -37,7 +37,7 @@ _DAMAGED = Text("모델 파일이 빠졌거나 바뀌었습니다", "a model's f
 )
 def complete(subject: Subject) -> Outcome:
     """Every model file of the manifest is there with its size, and each model has the parts its role needs."""
-    nothing = _nothing_carried(subject)
+    nothing = nothing_carried(subject)
     if nothing is not None:
         return nothing
     models = carried.models(subject)
@@ -66,7 +66,7 @@ def complete(subject: Subject) -> Outcome:
 )
 def digests(subject: Subject) -> Outcome:
     """Model files of the generation and their objects in the store are, byte for byte, those of the manifest."""
-    nothing = _nothing_carried(subject)
+    nothing = nothing_carried(subject)
     if nothing is not None:
         return nothing
     found = modelfiles.compare(subject)
@@ -247,7 +247,7 @@ def _tokenizer(graph: Graph, told: Mapping[str, Any]) -> Sequence[str]:
 )
 def language_model(subject: Subject) -> Outcome:
     """The service answers a short prompt with text of the carried language model."""
-    nothing = _nothing_carried(subject)
+    nothing = nothing_carried(subject)
     if nothing is not None:
         return nothing
     if not any(item.model.role == "llm" for item in carried.models(subject)):
@@ -316,7 +316,7 @@ def generated(body: Mapping[str, Any]) -> Tuple[str, int]:
 
 def ready(subject: Subject) -> "Probed | Outcome":
     """Return what the probe reported, or the outcome of a check that has nothing to look at."""
-    nothing = _nothing_carried(subject)
+    nothing = nothing_carried(subject)
     if nothing is not None:
         return nothing
     if not carried.graphs(subject):
@@ -344,7 +344,8 @@ def ready(subject: Subject) -> "Probed | Outcome":
     return known
 
 
-def _nothing_carried(subject: Subject) -> Optional[Outcome]:
+def nothing_carried(subject: Subject) -> Optional[Outcome]:
+    """Return the outcome for a release whose models nobody can name, or that has none; nothing where it has some."""
     if subject.manifest is None:
         what = Text("세대의 매니페스트를 읽을 수 없습니다", "the generation's manifest cannot be read")
         return unknown(what, measured=str(subject.manifest_path), remedy="reinstall")
