@@ -27,7 +27,7 @@ from ragtrace.entrypoints.http.selfcheck import SelfCheck
 from ragtrace.entrypoints.http.status import Status
 from ragtrace.entrypoints.http.status_page import page
 from ragtrace.entrypoints.http.validation import Validation
-from ragtrace.errors import StorageProblem
+from ragtrace.errors import BusyProblem, RagTraceError, StorageProblem, UpstreamProblem
 from ragtrace.settings import AnalyzerSettings, ServerSettings, Settings
 from ragtrace.testing.memory import FixedClock, MemorySource, WordAnalyzer
 from ragtrace.text import Text
@@ -196,6 +196,11 @@ def test_the_language_is_the_address_s_else_the_browser_s(open_site: Callable[..
     ):
         answer = site.server.send("GET", path, None, headers)
         assert f'<html lang="{lang}">' in answer.text and answer.headers["content-language"] == lang
+        # Hancom's terms: the program itself has to say so, in these words.
+        assert (
+            "본 제품은 한글과컴퓨터의 한글 문서 파일(.hwp) 공개 문서를 참고하여 개발하였습니다."
+            in answer.text
+        )
 
 
 def test_a_run_is_one_at_a_time_and_once_a_minute_and_its_report_is_shown_escaped(
@@ -346,13 +351,14 @@ def test_a_report_is_cut_to_size() -> None:
             read_report(wrong)
 
 
-def test_storage_that_comes_back_is_tried_again() -> None:
+@pytest.mark.parametrize("problem", [StorageProblem, BusyProblem, UpstreamProblem])
+def test_what_comes_back_is_tried_again(problem: type[RagTraceError]) -> None:
     tries = []
 
     def records() -> str:
         tries.append(1)
         if len(tries) < 3:
-            raise StorageProblem(Text("고장", "broken"))
+            raise problem(Text("고장", "broken"))
         return "fine"
 
     readiness, told = Readiness({"records": records}), []

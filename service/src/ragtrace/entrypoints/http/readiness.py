@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ragtrace.entrypoints.http.selfcheck import SelfCheck
-from ragtrace.errors import BusyProblem, FormatProblem, NotReady, RagTraceError, StorageProblem
+from ragtrace.errors import (
+    BusyProblem,
+    FormatProblem,
+    NotReady,
+    RagTraceError,
+    StorageProblem,
+    UpstreamProblem,
+)
 from ragtrace.text import Text
 
 # Storage that cannot be used may be put right while the service waits: space freed, a backup put back.
@@ -96,7 +103,7 @@ class Readiness:
     ) -> threading.Thread:
         """Start a thread that loads every part, then calls `when_done`, also after a failure.
 
-        Storage that cannot be used is no end: the service stays, says so, and tries again. `when_waiting` is told
+        Storage or a server that cannot be used is no end: the service stays, says so, and tries again. `when_waiting` is told
         each time that the reason is a new one.
         """
 
@@ -141,5 +148,6 @@ class Readiness:
 
 
 def worth_waiting(problem: RagTraceError) -> bool:
-    """Say whether a problem can be put right without another release or configuration."""
-    return isinstance(problem, (StorageProblem, BusyProblem)) and not isinstance(problem, FormatProblem)
+    """Say whether a problem can be put right without another release or configuration, as a server that starts later."""
+    passing = (StorageProblem, BusyProblem, UpstreamProblem)
+    return isinstance(problem, passing) and not isinstance(problem, FormatProblem)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from ragtrace.credits import HANGUL
 from ragtrace.text import Text
 
 REFRESH_S = 30
@@ -77,6 +78,7 @@ def page(facts: Mapping[str, Any], lang: str, *, may_run: bool) -> str:
         or f"<p>{say('아직 검사하지 않았습니다.', 'Not looked at yet.')}</p>",
         f"<h2>{say('검증기', 'Validator')}</h2>",
         _validator(validator, lang, may_run),
+        f"<footer><p><small>{escape(HANGUL.to(lang))}</small></p></footer>",
     ]
     return (
         f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
