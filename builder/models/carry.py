@@ -16,6 +16,8 @@ from bundle.text import Text
 from ..cache import Cache
 from ..plan import Artifact
 from ..stage import StagedFile, from_cache, staged
+from . import answers
+from .answers import golden_answer
 from .formats import Finding, Inspection, format_of, inspect
 from .spec import ModelSpec, matches_any
 
@@ -108,7 +110,13 @@ def content_of(
         Finding(pattern, Text("carry에 맞는 파일이 없습니다", "'carry' names it, but there is no such file"))
         for pattern in empty
     )
-    return Content(carried, conversions, replace(inspection, findings=inspection.findings + lacking))
+    inspection = replace(inspection, findings=inspection.findings + lacking)
+    # What may not be carried is not run either.
+    answered = None if inspection.findings else golden_answer(spec, carried, cache, tell)
+    if answered is not None:
+        carried[answers.NAME] = answered.sha256
+        conversions += (answered.record,)
+    return Content(carried, conversions, inspection)
 
 
 def _fetched(spec: ModelSpec, artifacts: Sequence[Artifact]) -> dict[str, str]:
