@@ -178,6 +178,15 @@ class Container:
         folder = self.data.usable() / "vectors"
         return build(folder, self.settings.vectors, model, self.records.state().records)
 
+    def vector_fingerprint(self) -> str | None:
+        """Return what vectors of the configured model are named; None where none are kept in the data folder."""
+        model = self.embedding
+        if model is None:
+            return None
+        from ragtrace.adapters.vectors.choose import fingerprint_of
+
+        return fingerprint_of(self.settings.vectors, model)
+
     @part
     def follower(self) -> Follower:
         """Return what brings the vectors in step; only where a model is configured."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ragtrace.application.checkup import CHECKS as _OURS
-from ragtrace.application.checkup import Check, Subject, analyzer_works, examine
+from ragtrace.application.checkup import Check, Subject, examine
 from ragtrace.domain.findings import Finding
 from ragtrace.text import Text
 
@@ -29,11 +29,13 @@ def _runner(check: Check) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         except RagTraceError as problem:
             why = Text("설정을 읽을 수 없습니다 (RAG-003)", "the configuration cannot be read (RAG-003)")
             return Finding("unknown", why, problem.where[:300]).plain()
-        if check.look is analyzer_works:
+        if check.loads:
             told = _told_by_service(check, context, container)
             if told is not None:
                 return told
-        finding = examine(check, Subject(container.inspection, lambda: container.analyzer))
+        finding = examine(
+            check, Subject(container.inspection, lambda: container.analyzer, container.vector_fingerprint)
+        )
         return finding.plain()
 
     return run
@@ -60,7 +62,7 @@ def _container(context: Mapping[str, Any]) -> Container:
 
 
 def _told_by_service(check: Check, context: Mapping[str, Any], container: Container) -> dict[str, Any] | None:
-    """Return what the running service found with the analyzer that it has loaded: loading another one takes seconds.
+    """Return what the running service found with the models that it has loaded: loading others takes seconds.
 
     None where it does not run, is of another generation, or has not looked yet.
     """

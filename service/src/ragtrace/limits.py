@@ -109,3 +109,5 @@ VERIFY_VECTORS = 20
 # How often the owner of the vectors looks for changes of the records, and when it tries again what went wrong.
 VECTOR_POLL_S = 1.0
 VECTOR_RETRY_S = 15.0
+# An index that is behind, with an owner that writes nothing for so long, is stuck: 200 long documents take minutes.
+VECTOR_QUIET_S = 900.0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ragtrace.adapters import data_format
 from ragtrace.adapters.tantivy_files import META, FilesReport, IndexFiles
-from ragtrace.application.inspection import FolderFacts, IndexFacts, RecordsFacts, WriterFacts
+from ragtrace.application.inspection import FolderFacts, IndexFacts, RecordsFacts, VectorFacts, WriterFacts
 from ragtrace.application.ports import IndexMark, RecordsState
 
 LOCK = "write.lock"
@@ -101,6 +101,16 @@ class DataInspection:
             return IndexFacts((), 0, 0, 0)
         report: FilesReport = self._files.examine(seconds)
         return IndexFacts(report.damaged, report.chunks, report.read, report.total)
+
+    def vectors(self) -> tuple[VectorFacts, ...]:
+        """Return the generations of the embedded vectors, the oldest first; locks as far as this system tells."""
+        if not (self.folder / "vectors").is_dir():
+            return ()
+        from ragtrace.adapters.vector_inspection import generations
+
+        table = self.locks.read_text("ascii", "replace") if self.locks.exists() else ""
+        written = [_changed(self.folder / f"{data_format.RECORDS}{end}") for end in ("", "-wal")]
+        return generations(self.folder / "vectors", lambda status: _holder(table, status), written)
 
     def ownership(self) -> FolderFacts:
         """Say whose the folder is, what in it is somebody else's, and whether this process may write to it."""

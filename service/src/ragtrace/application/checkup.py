@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ragtrace.application.inspection import Inspection
 from ragtrace.application.ports import LexicalAnalyzer
 from ragtrace.application.reconcile import shows
+from ragtrace.application.vector_checks import vectors_in_step, vectors_of_model
 from ragtrace.domain.findings import Finding, human_size
 from ragtrace.errors import NotReady, RagTraceError
 from ragtrace.limits import (
@@ -38,11 +39,16 @@ class Subject:
 
     data: Inspection
     analyzer: Callable[[], LexicalAnalyzer]
+    # What vectors of the configured model are named; None where none are kept here.
+    vectors: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check. A failing check with a `part` makes that part of `/readyz` not ready."""
+    """One check. A failing check with a `part` makes that part of `/readyz` not ready.
+
+    One that `loads` something big is asked of the running service, where there is one that has it loaded.
+    """
 
     id: str
     title: Text
@@ -50,6 +56,7 @@ class Check:
     look: Callable[[Subject], Finding]
     part: str = ""
     timeout_s: float = 5.0
+    loads: bool = False
 
 
 def records_whole(subject: Subject) -> Finding:
@@ -265,9 +272,11 @@ CHECKS: tuple[Check, ...] = (
     Check("RTS-003", Text("색인을 읽을 수 있음", "Index is readable"), "high", index_readable, "index"),
     Check("RTS-004", Text("데이터 폴더의 쓰기와 소유", "Data folder writable and owned"), "high", folder_writable, "data"),
     Check("RTS-005", Text("데이터의 형식", "Format of the data"), "critical", data_format, "data"),
-    Check("RTS-006", Text("형태소 분석기", "Analyzer"), "high", analyzer_works, "analyzer", 30.0),
+    Check("RTS-006", Text("형태소 분석기", "Analyzer"), "high", analyzer_works, "analyzer", 30.0, loads=True),
     Check("RTS-007", Text("데이터 폴더의 여유 공간", "Free space of the data folder"), "medium", free_space),
     Check("RTS-008", Text("쓰기 잠금", "Write lock"), "medium", lock_not_stuck),
+    Check("RTS-009", Text("벡터와 기록의 단계", "Vectors in step with the records"), "high", vectors_in_step, "", 60.0, loads=True),
+    Check("RTS-010", Text("벡터의 임베딩 모델", "Embedding model of the vectors"), "medium", vectors_of_model, "", 60.0, loads=True),
 )  # fmt: skip
 
 

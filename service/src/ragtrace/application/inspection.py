@@ -47,6 +47,20 @@ class WriterFacts:
     quiet_s: float
 
 
+@dataclass(frozen=True)
+class VectorFacts:
+    """One generation of embedded vectors: what it was made for, its mark, and who has it open (0: not shown).
+
+    `quiet_s` are the seconds since it or the records were written to.
+    """
+
+    name: str
+    fingerprint: str
+    mark: IndexMark | None
+    owner: int | None
+    quiet_s: float
+
+
 class Inspection(Protocol):
     """Looks at the data folder without changing it and without keeping anybody waiting."""
 
@@ -68,6 +82,10 @@ class Inspection(Protocol):
 
     def index(self, seconds: float) -> IndexFacts:
         """Compare the index with its checksums, for so long at most."""
+        ...
+
+    def vectors(self) -> tuple[VectorFacts, ...]:
+        """Return the generations of the embedded vectors, the oldest first."""
         ...
 
     def ownership(self) -> FolderFacts:

@@ -18,10 +18,7 @@ def build(folder: Path, settings: VectorSettings, model: EmbeddingModel, records
     Raises:
         ConfigProblem: a server is wanted and not named.
     """
-    wanted: set[Output] = {"dense", "sparse"}
-    if settings.colbert:
-        wanted.add("colbert")
-    legs = frozenset(wanted & model.outputs)
+    legs = legs_of(settings, model)
     plan = VectorPlan(vector_fingerprint(model, legs), model.dimension, legs)
     if settings.store == "embedded":
         from ragtrace.adapters.vectors.generations import EmbeddedVectors
@@ -39,3 +36,16 @@ def build(folder: Path, settings: VectorSettings, model: EmbeddingModel, records
     from ragtrace.adapters.vectors.qdrant_server import ServerVectors
 
     return ServerVectors(settings.url, settings.api_key, plan, records, folder, settings.exact_limit)
+
+
+def legs_of(settings: VectorSettings, model: EmbeddingModel) -> frozenset[Output]:
+    """Return which vectors of a model are kept."""
+    wanted: set[Output] = {"dense", "sparse"}
+    if settings.colbert:
+        wanted.add("colbert")
+    return frozenset(wanted & model.outputs)
+
+
+def fingerprint_of(settings: VectorSettings, model: EmbeddingModel) -> str | None:
+    """Return what the embedded vectors of a model are named; None where a server keeps them."""
+    return vector_fingerprint(model, legs_of(settings, model)) if settings.store == "embedded" else None

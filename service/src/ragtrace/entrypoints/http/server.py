@@ -146,7 +146,12 @@ def _readiness(container: Container) -> Readiness:
             raise NotReady(Text("분석기를 불러오는 중입니다.", "The analyzer is being loaded."))
         return container.analyzer
 
-    selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer))
+    def vectors() -> str | None:
+        if container.settings.embedding.model and not readiness.is_ready("embedding"):
+            raise NotReady(Text("임베딩 모델을 불러오는 중입니다.", "The embedding model is being loaded."))
+        return container.vector_fingerprint()
+
+    selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer, vectors))
     parts = {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}
     if container.settings.embedding.model:
         # Last, for it takes longest: what is wrong with the rest is seen first.
