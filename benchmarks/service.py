@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,9 @@ UNTIL_READY = "from benchmarks.service import until_ready; import sys; until_rea
 
 
 @contextmanager
-def service(home: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def service(
+    home: str, python: str = sys.executable, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run the service with its data in `home` and wait until it is ready; yield process and address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -34,7 +36,9 @@ def service(home: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     environment = {**os.environ, "RAGTRACE_HOME": home, "RAGTRACE_SERVER_PORT": str(port)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{home}/data/cache/pycache"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "ragtrace", "serve"], env=environment, stderr=subprocess.DEVNULL
+        [python, "-m", "ragtrace", "serve"],
+        env={**environment, **(settings or {})},
+        stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:
