@@ -14,7 +14,7 @@ from builder.options import parser as builder_parser
 from builder.wheels.catalogue import page as wheel_checks_page
 from bundle.unpack_cli import parser as unpack_parser
 from installer.options import parser as installer_parser
-from ragtrace.entrypoints.cli.main import make_parser as service_parser
+from ragtrace.entrypoints.cli.arguments import make_parser as service_parser
 from recovery.cli import parser as recovery_parser
 from recovery.reference import page as checks_page
 from validator.cli import parser as validator_parser

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-import os
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ragtrace.offline import OFFLINE_ENVIRONMENT
-
 from .embedding import folders
+from .loopback import request
 from .reranking.folders import cross_encoder
 from .support import write
+from .test_cli import environment, free_port
 
 # As root, but the rights are kept: what is imported from then on is written down.
 AS_ROOT = """
@@ -29,7 +29,7 @@ os.geteuid = lambda: 0
 ragtrace.privileges.drop_to_owner = lambda folder: sys.meta_path.insert(0, Written())
 from ragtrace.entrypoints.cli.main import main
 code = main(sys.argv[1:])
-print(Written.names)
+print([name for name in Written.names if name in sys.modules])
 sys.exit(code)
 """
 STARTED = """
@@ -54,10 +54,9 @@ WORDS = {"RAGTRACE_ANALYZER_KIND": "whitespace"}
 
 
 def imported_late(home: Path, *arguments: str, **variables: str) -> list[str]:
-    environment = {**os.environ, **OFFLINE_ENVIRONMENT, "RAGTRACE_HOME": str(home), **variables}
     done = subprocess.run(
         [sys.executable, "-c", AS_ROOT, *arguments],
-        env=environment,
+        env=environment(home, **variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -90,6 +89,30 @@ def test_no_command_imports_after_roots_rights_are_given_up(home: Path) -> None:
         ("migrate",),
     ):
         assert imported_late(home, *command, **WORDS) == [], command
+
+
+def test_the_service_imports_nothing_after_roots_rights_are_given_up(home: Path) -> None:
+    port = free_port()
+    started = subprocess.Popen(
+        [sys.executable, "-c", AS_ROOT, "serve"],
+        env=environment(home, RAGTRACE_SERVER_PORT=str(port), **WORDS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert started.stderr is not None
+        assert any('"ready"' in line for line in started.stderr)
+        asked = json.dumps({"qry_contents": "휴가?"}).encode()
+        chat = json.dumps({"messages": [{"role": "user", "content": "휴가?"}]}).encode()
+        for address, body in (("/query", asked), ("/query_stream", asked), ("/v1/chat/completions", chat)):
+            assert request(port, "POST", address, body).status == 200
+        assert request(port, "GET", "/status").status == 200
+    finally:
+        started.terminate()
+        out, err = started.communicate(timeout=60)
+    assert started.returncode == 0, err
+    assert ast.literal_eval(out.splitlines()[-1]) == []
 
 
 def test_models_import_nothing_late_either(home: Path) -> None:

@@ -34,16 +34,30 @@ _ALWAYS = (
     "pwd",
 )
 _CODECS = ("ascii", "cp949", "utf-16-le", "utf-16-be", "utf-8-sig", "idna")
+# What the HTTP server finds by name when it starts and at the first requests.
+_SERVING = (
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.asyncio",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
 # Read without a child; the parsers of the other formats are imported in children.
 _FEW = ("csv_table", "html", "markdown", "plain_text")
 
 
-def preload(settings: Settings, *, parsers: bool = False) -> None:
-    """Import the adapters of this configuration now; with `parsers`, those of every format, libraries included."""
+def preload(settings: Settings, *, parsers: bool = False, serving: bool = False) -> None:
+    """Import the adapters of this configuration now; with `parsers` those of every format, with `serving` the HTTP server's
+    parts, libraries included.
+    """
     for name in (*_ALWAYS, *(f"ragtrace.adapters.{name}" for name in _FEW)):
         importlib.import_module(name)
     for codec in _CODECS:
         codecs.lookup(codec)
+    if serving:
+        import_all(_SERVING)
     if parsers:
         from ragtrace.adapters.parsers import every_parser
 

@@ -10,18 +10,10 @@ from typing import Any
 from ragtrace import __version__
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.cli import vectors
-from ragtrace.entrypoints.cli.asking import ask as ask
 from ragtrace.entrypoints.cli.console import Console
 from ragtrace.errors import BusyProblem, StorageProblem
 from ragtrace.settings import Settings
 from ragtrace.text import Text
-
-
-def serve(container: Container, _arguments: argparse.Namespace, _console: Console) -> int:
-    """Run the HTTP service."""
-    from ragtrace.entrypoints.http.server import serve as run
-
-    return run(container, os.environ)
 
 
 def status(container: Container, _arguments: argparse.Namespace, console: Console) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.cli.console import Console
-from ragtrace.errors import BusyProblem
+from ragtrace.errors import BusyProblem, ModelProblem
 from ragtrace.text import Text
 
 
@@ -74,7 +74,11 @@ def prepare(container: Container, arguments: argparse.Namespace, console: Consol
 
 def facts(container: Container) -> dict[str, Any]:
     """Return what `status` says of vectors; nothing where no model is configured."""
-    index = container.vectors
+    try:
+        index = container.vectors
+    except ModelProblem as problem:
+        # The records and the index of words are told all the same.
+        return {"vectors_behind": None, "vectors": f"{problem.reference}: {problem.summary.en}"}
     if index is None:
         return {}
     from ragtrace.application.following import behind
