@@ -95,6 +95,16 @@ def test_readme_commands_are_the_ones_that_exist() -> None:
     assert "make test\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
+def test_what_hancom_asks_for_is_said_in_help_manual_and_code() -> None:
+    from ragtrace.credits import HANGUL
+
+    sentence = "본 제품은 한글과컴퓨터의 한글 문서 파일(.hwp) 공개 문서를 참고하여 개발하였습니다."
+    assert HANGUL.ko == sentence and sentence in HANGUL.en
+    pages = ("docs/reference/service-help.md", "docs/reference/document-formats.md", "service/README.md")
+    for page in pages:
+        assert sentence in (ROOT / page).read_text(encoding="utf-8"), page
+
+
 def test_nothing_is_left_open_in_the_code() -> None:
     for folder in ("bundle", "builder", "installer", "validator", "recovery", "service/src"):
         for path in (ROOT / folder).rglob("*.py"):
