@@ -95,6 +95,12 @@ def test_readme_commands_are_the_ones_that_exist() -> None:
     assert "make test\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
+def test_both_readmes_count_the_checks_that_there_are() -> None:
+    count = generate.pages()[generate.REFERENCE / "checks.md"].count("\n### ")
+    assert f" {count} checks " in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f" {count}개" in (ROOT / "README.ko.md").read_text(encoding="utf-8")
+
+
 def test_what_hancom_asks_for_is_said_in_help_manual_and_code() -> None:
     from ragtrace.credits import HANGUL
 
