@@ -67,10 +67,15 @@ class Client:
         return "left"
 
     def question(self, **more: object) -> dict[str, Any]:
-        """Return the body of a question that the documents answer, of one of a few readers."""
-        reader = self.draw.randrange(40)
-        asked = {"qry_contents": self.draw.choice(self.questions.answered), "user_id": f"u{reader}"}
-        return {**asked, "page_id": f"p{reader % 7}", **more}
+        """Return the body of a question that the documents answer, in one of a few rooms.
+
+        A room keeps its last turns: in so few they are full, and take no more memory, before the first fifth is over.
+        """
+        asked = {
+            "qry_contents": self.draw.choice(self.questions.answered),
+            "user_id": f"u{self.draw.randrange(10)}",
+        }
+        return {**asked, "page_id": f"p{self.draw.randrange(5)}", **more}
 
     def chat(self, **more: object) -> dict[str, Any]:
         """Return the body of a chat."""
