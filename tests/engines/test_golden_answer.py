@@ -15,12 +15,14 @@ from validator import golden_answer
 from validator.host import spoken
 
 # The last one is what the tiny model has an answer to.
+# What llama.cpp says of a character of several tokens is one entry; the answer's emoji comes after these.
+TOKENS = 8
 PROMPTS = ("대한민국의 수도는 가", "자주 묻는 질문")
 
 
 def speak(path: Path) -> tuple[list[dict[str, Any]], str]:
     source = (Path(spoken.__file__).parents[1] / "probes" / "speaker.py").read_text("utf-8")
-    item = {"name": "tiny", "path": str(path), "prompts": PROMPTS, "tokens": 16}
+    item = {"name": "tiny", "path": str(path), "prompts": PROMPTS, "tokens": TOKENS}
     command = [sys.executable, "-B", "-c", source, json.dumps({"models": [item], "threads": 2})]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     line = next(each for each in done.stdout.splitlines() if each.startswith("RAGTRACE-PROBE "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 
@@ -13,10 +14,15 @@ from .injected.judging import EXCELLENT, Report
 from .injected.prepared import prepare
 from .injected.table import DEFECTS
 from .injected.trial import attempt
+from .journey import CLI, PREFIX
+from .service_view import ADDRESS
 
 pytestmark = pytest.mark.isolated
 
 BUILDER = (sys.executable, "-m", "tests.support.model_release")
+# The tiny models' weights are random, and so is what they think of a text: words stay in the lead, and the reranker
+# only puts the best five in another order.
+SETTINGS = ("RAGTRACE_SEARCH_DENSE_WEIGHT=0.05", "RAGTRACE_RERANKER_POOL=5")
 WithModels = tuple[Installed, Report]
 
 
@@ -27,7 +33,7 @@ def with_models(able: None, request: pytest.FixtureRequest) -> Iterator[WithMode
     with run_directory() as folder:
         try:
             with capture.global_and_fixture_disabled():
-                installed = prepare(folder, HostKind(), program=BUILDER)
+                installed = prepare(folder, HostKind(), program=BUILDER, settings=SETTINGS)
                 report = installed.validate(leave_out=())
                 installed.remember()
             yield installed, report
@@ -41,6 +47,21 @@ def test_a_healthy_host_is_excellent_without_noise(with_models: WithModels) -> N
     noise = {check: report.said[check] for check in report.noise}
     assert (report.overall, report.exit_code, noise) == (EXCELLENT, 0, {})
     assert {report.statuses[check] for check in ("RAG-010", "RAG-011", "RAG-012", "RAG-013")} == {"pass"}
+
+
+def test_the_service_uses_the_models_of_its_release_and_no_configuration_names_it(
+    with_models: WithModels,
+) -> None:
+    installed, report = with_models
+    models = f"{PREFIX}/generations/{installed.generation_name}/models"
+    shown = json.loads(installed.host.run([CLI, "config", "check", "--json"]).expect().stdout)
+    assert shown["values"]["embedding.model"] == f"{models}/bge-m3"
+    assert shown["values"]["reranker.model"] == f"{models}/reranker"
+    assert {shown["origins"][f"{each}.model"] for each in ("embedding", "reranker")} == {"release"}
+    assert "/generations/" not in installed.path("config/ragtrace.yaml").read_text("utf-8")
+    parts = json.loads(installed.host.http("GET", f"{ADDRESS}/readyz").text)["parts"]
+    assert parts["embedding"]["ready"] and parts["reranker"]["ready"], parts
+    assert {report.statuses[check] for check in ("RTS-009", "RTS-010")} == {"pass"}
 
 
 @pytest.mark.parametrize("name", [name for name, row in DEFECTS.items() if row.area == "models"])

@@ -14,7 +14,7 @@ from tests.validator.fakes import Installation, run
 from validator import golden_answer
 from validator.checks.answers import NO_GOLDEN, golden_answers
 from validator.golden_answer import Case, Token, compare, parse
-from validator.host import facts, spoken
+from validator.host import commands, facts, spoken
 from validator.model import Outcome
 
 FAR, CLOSE = 3.0, 0.2
@@ -167,6 +167,6 @@ def test_too_little_memory_is_said_and_nothing_is_loaded(
 ) -> None:
     made = installation(tmp_path / "p")
     monkeypatch.setattr(facts, "memory_bytes", lambda: (10**9, 10**8))
-    monkeypatch.setattr(spoken.commands, "run_python", lambda *a, **k: pytest.fail("it was run"))
+    monkeypatch.setattr(commands, "run_python", lambda *a, **k: pytest.fail("it was run"))
     outcome = found(made)
     assert outcome.status.value == "skip" and "0.1 GB available, 0.8 GB needed" in outcome.details.en

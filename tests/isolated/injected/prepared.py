@@ -22,6 +22,7 @@ def prepare(
     *,
     program: Sequence[str] = BUILDER,
     shell: bool = False,
+    settings: Sequence[str] = (),
 ) -> Installed:
     """Build, boot, install, load documents; whoever holds `folder` unmounts what is mounted in it.
 
@@ -30,6 +31,7 @@ def prepare(
         kind: of Debian.
         words: what else the builder is told.
         program: what runs the builder.
+        settings: further lines of the service's environment.
         shell: install by `install.sh`, which brings the bundle's own interpreter where the host's does not fit.
     """
     root = fresh_root(kind, folder / "root")
@@ -47,7 +49,7 @@ def prepare(
         journey.install("empty", unpacked).expect()
     journey.ingest()
     installed = Installed(host)
-    with installed.path("config/.env").open("a", encoding="utf-8") as settings:
-        settings.write(f"{SECRET_KEY}={SECRET}\n")
+    with installed.path("config/.env").open("a", encoding="utf-8") as environment:
+        environment.writelines(f"{line}\n" for line in (f"{SECRET_KEY}={SECRET}", *settings))
     installed.restart()
     return installed

@@ -31,10 +31,10 @@ SILENT = "fail RAG-004; skip RAG-005 RAG-007"
 """What every defect shows that keeps the service from answering."""
 DOWN = f"{SILENT}; skip SEC-005 SEC-006 RAG-009"
 """The same, and there is no process to look at."""
-PLUGIN = "RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-006 RTS-007 RTS-008"
+PLUGIN = "RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-006 RTS-007 RTS-008 RTS-009 RTS-010"
 """The service's own checks: where its interpreter cannot be asked for them, they are not there at all."""
 PLUGIN_DIED = "error RTS-001 RTS-002 RTS-003 RTS-004 RTS-005 RTS-007 RTS-008"
-"""The same, where their interpreter starts and what they import cannot be loaded (RTS-006 asks the running service)."""
+"""The same, where their interpreter starts and what they import cannot be loaded (RTS-006, RTS-009 and RTS-010 ask the running service)."""
 UNSEEN = (
     f"gone {PLUGIN}; skip PKG-001 PKG-002 PKG-003 PKG-004 PKG-005 RAG-002 RAG-003 RAG-004 RAG-005 RAG-006 RAG-007 "
     "RAG-008 RAG-009 SEC-001 SEC-002 SEC-003 SEC-004 SEC-005 SEC-006 SEC-007 SEC-008 SEC-010 SEC-011 SEC-012 SEC-013 "
@@ -181,7 +181,7 @@ DEFECTS: dict[str, Defect] = {
         Text("매니페스트가 반으로 잘림", "the manifest was cut in half"),
         files.rewritten(release("tools/MANIFEST.json"), files.halved),
         "fail PKG-001 RAG-001 RAG-009 SEC-008; skip SYS-001 SYS-002 SYS-003 SYS-008; "
-        "unknown PKG-002 SEC-010 RAG-010 RAG-011 RAG-012 RAG-013 RAG-014 RAG-015 RAG-016",
+        "unknown PKG-002 SEC-010 RAG-010 RAG-011 RAG-012 RAG-013 RAG-014 RAG-015 RAG-016 RAG-017",
     ),
     "signature-removed": Defect(
         "release",
