@@ -285,7 +285,12 @@ def test_loopback_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_open_connection_to_another_host_is_seen(
     running: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
+    # The listener's: a connection that is being closed has one too, and may be gone when it is looked for.
+    inode = next(
+        each.inode
+        for each in procfs.sockets()
+        if each.local_port == running.port and each.state == procfs.LISTEN
+    )
     planted = procfs.Socket("10.0.0.1", 40000, "10.0.0.2", 443, procfs.SYN_SENT, inode)
     monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])
     assert outbound.foreign_sockets(running.subject())[2][0].startswith("10.0.0.2 443")

@@ -111,7 +111,12 @@ def test_a_listener_on_every_address_fails(installation: Installation) -> None:
 def test_a_listener_is_compared_with_the_configured_address(
     running: Installation, monkeypatch: pytest.MonkeyPatch, host: str, local: str, fits: bool
 ) -> None:
-    inode = next(iter(procfs.socket_inodes(procfs.service_processes(running.subject())[0].pid) or ()))
+    # The listener's: a connection that is being closed has one too, and may be gone when it is looked for.
+    inode = next(
+        each.inode
+        for each in procfs.sockets()
+        if each.local_port == running.port and each.state == procfs.LISTEN
+    )
     planted = procfs.Socket(local, running.port, "0.0.0.0", 0, procfs.LISTEN, inode)
     monkeypatch.setattr(procfs, "sockets", lambda proc=None: [planted])
     running.settings.write_text(f"RAGTRACE_SERVER_HOST={host}\nRAGTRACE_SERVER_PORT={running.port}\n")
