@@ -38,8 +38,8 @@ def model(path: Path) -> Iterator[LlamaModel]:
 
 
 def private_folder(model: LlamaModel) -> Path:
-    assert model._running is not None
-    return Path(model._running.folder)
+    assert model._engine is not None
+    return Path(model._engine.folder)
 
 
 def text(model: LlamaModel, asked: list[Message], **how: int) -> str:

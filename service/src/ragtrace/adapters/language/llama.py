@@ -11,7 +11,6 @@ import atexit
 import secrets
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,8 @@ from ragtrace.adapters.language.chat_protocol import request_body
 from ragtrace.adapters.language.events import as_pieces
 from ragtrace.adapters.language.folder import missing_library
 from ragtrace.adapters.language.gguf import read_gguf
+from ragtrace.adapters.language.local import LocalModel
 from ragtrace.adapters.language.measure import Meter, require_messages, room
-from ragtrace.adapters.language.waiting import Gate
 from ragtrace.application.ports import Generation, Message, Usage, never
 from ragtrace.errors import ModelProblem, RagTraceError, UpstreamProblem
 from ragtrace.text import Text
@@ -40,7 +39,7 @@ _SOCKET_CHARS = 100
 _CHAT = "/v1/chat/completions"
 
 
-class LlamaModel:
+class LlamaModel(LocalModel["_Running"]):
     """One GGUF file in this process.
 
     Args:
@@ -64,37 +63,9 @@ class LlamaModel:
         timeout_s: float = 120.0,
         gpu: bool = True,
     ) -> None:
-        self._path = path
-        self._facts = read_gguf(path)
-        self._context = min(context_tokens, self._facts.context or context_tokens)
+        super().__init__(path, context_tokens, read_gguf(path).context, parallel, timeout_s)
         self._threads = threads
-        self._parallel = parallel
-        self._timeout = timeout_s
         self._gpu = gpu
-        self._gate = Gate(parallel, timeout_s)
-        self._lock = threading.Lock()
-        self._running: _Running | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the file's name without its ending."""
-        return self._path.stem
-
-    @property
-    def context_tokens(self) -> int:
-        """Return what prompt and answer may have together."""
-        return self._context
-
-    def load(self) -> None:
-        """Load the weights; a second call does nothing."""
-        self._ready()
-
-    def close(self) -> None:
-        """Free the model. What is being generated ends with `UpstreamProblem`."""
-        with self._lock:
-            running, self._running = self._running, None
-        if running is not None:
-            running.end()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the tokens of the prompt, by the model's own template and vocabulary."""
@@ -123,7 +94,7 @@ class LlamaModel:
             if not inside:
                 yield meter.usage("cancelled")
                 return
-            events = self._ready().stream(_CHAT, body, cancelled)
+            events = self._ready().client.stream(_CHAT, body, cancelled)
             try:
                 yield from as_pieces(events, meter, generation.stop)
             except UpstreamProblem as problem:
@@ -131,15 +102,9 @@ class LlamaModel:
 
     def _asked(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         try:
-            return self._ready().ask("POST", path, body)
+            return self._ready().client.ask("POST", path, body)
         except UpstreamProblem as problem:
             raise self._failed(problem.where) from problem
-
-    def _ready(self) -> ChatClient:
-        with self._lock:
-            if self._running is None:
-                self._running = self._start()
-            return self._running.client
 
     def _start(self) -> _Running:
         folder = _private_folder()
@@ -201,11 +166,11 @@ class _Running:
         self.client = client
         self.folder = folder
         # An interpreter that ends with a connection open would wait in the library's destructor for ever.
-        atexit.register(self.end)
+        atexit.register(self.close)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End connections, then the server: it waits for those that are open."""
-        atexit.unregister(self.end)
+        atexit.unregister(self.close)
         self.client.close()
         self._server = None
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -5,20 +5,19 @@ One thread owns the pipeline and steps it; callers hand requests in and read tok
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ragtrace.adapters.language.folder import missing_library, read_json
 from ragtrace.adapters.language.gguf import read_gguf
+from ragtrace.adapters.language.local import LocalModel, trained_context
 from ragtrace.adapters.language.measure import Meter, require_messages, room
 from ragtrace.adapters.language.openvino_engine import OpenVinoEngine
 from ragtrace.adapters.language.tokens import as_pieces
-from ragtrace.adapters.language.waiting import Gate
 from ragtrace.application.ports import Generation, Message, Usage, never
 
 
-class OpenVinoModel:
+class OpenVinoModel(LocalModel[OpenVinoEngine]):
     """One folder or GGUF file on OpenVINO's CPU plugin.
 
     Args:
@@ -40,35 +39,8 @@ class OpenVinoModel:
         parallel: int = 2,
         timeout_s: float = 120.0,
     ) -> None:
-        self._path = path
-        trained = _trained_context(path)
-        self._context = min(context_tokens, trained or context_tokens)
+        super().__init__(path, context_tokens, _trained_context(path), parallel, timeout_s)
         self._threads = threads
-        self._parallel = parallel
-        self._gate = Gate(parallel, timeout_s)
-        self._lock = threading.Lock()
-        self._engine: OpenVinoEngine | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the file's or folder's name."""
-        return self._path.stem if self._path.is_file() else self._path.name
-
-    @property
-    def context_tokens(self) -> int:
-        """Return what prompt and answer may have together."""
-        return self._context
-
-    def load(self) -> None:
-        """Load the weights; a second call does nothing."""
-        self._ready()
-
-    def close(self) -> None:
-        """End the thread and free the model. What is being generated ends with `ModelProblem`."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the tokens of the prompt, by the model's own template and vocabulary."""
@@ -95,21 +67,16 @@ class OpenVinoModel:
                 engine.generate(ids, config, cancelled), engine.decode, generation.stop, meter
             )
 
-    def _ready(self) -> OpenVinoEngine:
-        with self._lock:
-            if self._engine is None:
-                try:
-                    import openvino_genai
-                except ImportError as error:
-                    raise missing_library("openvino-genai", "openvino", error) from error
-                self._engine = OpenVinoEngine(openvino_genai, self._path, self._threads, self._parallel)
-            return self._engine
+    def _start(self) -> OpenVinoEngine:
+        try:
+            import openvino_genai
+        except ImportError as error:
+            raise missing_library("openvino-genai", "openvino", error) from error
+        return OpenVinoEngine(openvino_genai, self._path, self._threads, self._parallel)
 
 
 def _trained_context(path: Path) -> int:
-    """Return the context that the model was trained for; 0 where its configuration does not say."""
     if path.is_file():
         return read_gguf(path).context
     config = path / "config.json"
-    found = read_json(config).get("max_position_embeddings") if config.is_file() else None
-    return found if isinstance(found, int) else 0
+    return trained_context(read_json(config)) if config.is_file() else 0

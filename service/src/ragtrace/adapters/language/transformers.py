@@ -5,15 +5,14 @@ One answer at a time: others wait. Where many ask at once, a server such as vLLM
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ragtrace.adapters.language.folder import missing_library, read_json
+from ragtrace.adapters.language.local import LocalModel, trained_context
 from ragtrace.adapters.language.measure import Meter, require_messages, room
 from ragtrace.adapters.language.tokens import as_pieces
 from ragtrace.adapters.language.transformers_engine import TransformersEngine
-from ragtrace.adapters.language.waiting import Gate
 from ragtrace.application.ports import Generation, Message, Usage, never
 from ragtrace.errors import ConfigProblem
 from ragtrace.text import Text
@@ -21,7 +20,7 @@ from ragtrace.text import Text
 BITS = (4, 8, 16, 32)
 
 
-class TransformersModel:
+class TransformersModel(LocalModel[TransformersEngine]):
     """One folder with `config.json`, `*.safetensors` and a tokenizer.
 
     Args:
@@ -52,38 +51,11 @@ class TransformersModel:
                 Text(f"language.bits는 다음 중 하나입니다: {listed}", f"language.bits is one of: {listed}"),
                 where=f"language.bits: {bits}",
             )
-        self._path = path
+        trained = trained_context(read_json(path / "config.json"))
+        super().__init__(path, context_tokens, trained, 1, timeout_s)
         self._device = device
         self._bits = bits
-        trained = read_json(path / "config.json").get("max_position_embeddings")
-        self._context = (
-            min(context_tokens, trained) if isinstance(trained, int) and trained > 0 else context_tokens
-        )
         self._threads = threads
-        self._gate = Gate(1, timeout_s)
-        self._lock = threading.Lock()
-        self._engine: TransformersEngine | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the folder's name."""
-        return self._path.name
-
-    @property
-    def context_tokens(self) -> int:
-        """Return what prompt and answer may have together."""
-        return self._context
-
-    def load(self) -> None:
-        """Load the weights; a second call does nothing."""
-        self._ready()
-
-    def close(self) -> None:
-        """Free the model, once the running answer is through."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the tokens of the prompt, by the model's own template and vocabulary."""
@@ -109,15 +81,10 @@ class TransformersModel:
                 engine.generate(ids, generation, tokens, cancelled), engine.decode, generation.stop, meter
             )
 
-    def _ready(self) -> TransformersEngine:
-        with self._lock:
-            if self._engine is None:
-                try:
-                    import torch
-                    import transformers
-                except ImportError as error:
-                    raise missing_library("transformers", "torch", error) from error
-                self._engine = TransformersEngine(
-                    torch, transformers, self._path, self._device, self._bits, self._threads
-                )
-            return self._engine
+    def _start(self) -> TransformersEngine:
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise missing_library("transformers", "torch", error) from error
+        return TransformersEngine(torch, transformers, self._path, self._device, self._bits, self._threads)

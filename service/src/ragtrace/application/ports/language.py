@@ -69,7 +69,7 @@ class LanguageModel(Protocol):
         """Yield pieces of text as they are made, and one `Usage` last.
 
         `cancelled` is asked between pieces; then, and when the iterator is closed, the engine stops working on it.
-        Raises `ModelProblem` (the engine failed), `TooLarge` (the prompt does not fit the context), `Overload` (a
+        Raises `ModelProblem` (the engine failed), `TooLarge` (the prompt does not fit the context), `Overloaded` (a
         server pushes back), `UpstreamProblem` (a server cannot be reached, or answered nonsense).
         """
         ...
