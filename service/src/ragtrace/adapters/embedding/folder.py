@@ -105,7 +105,7 @@ def inspect(path: Path) -> ModelFolder:
                 "Set embedding.model to a carried model's folder; models are never downloaded.",
             ),
         )
-    config = _json(path / "config.json")
+    config = read_object(path / "config.json")
     architecture = str(config.get("model_type"))
     if architecture not in _OFFSET or "auto_map" in config:
         raise problem(
@@ -126,7 +126,7 @@ def inspect(path: Path) -> ModelFolder:
 def _described(path: Path, architecture: str, config: Mapping[str, Any]) -> ModelFolder:
     heads = {name: file for name in HEADS for file in _first(path, f"{name}.safetensors", f"{name}.pt")}
     family = _family(path, heads)
-    sentence = _json(path / "sentence_bert_config.json", optional=True)
+    sentence = read_object(path / "sentence_bert_config.json", optional=True)
     try:
         pad = int(config["pad_token_id"])
         longest = int(config["max_position_embeddings"]) - (pad + 1 if _OFFSET[architecture] else 0)
@@ -165,23 +165,23 @@ def _family(path: Path, heads: Mapping[str, Path]) -> Family:
 def golden_documents(path: Path) -> list[dict[str, Any]]:
     """Return the golden vectors that travel with the model, fp32's first."""
     found = [*path.glob("onnx/golden*.json"), *path.glob("golden*.json")]
-    return [_json(file, most=64 << 20) for file in sorted(found)]
+    return [read_object(file, most=64 << 20) for file in sorted(found)]
 
 
 def _pooling(path: Path) -> Pooling:
     """Return how sentence-transformers makes one vector of the tokens'."""
     file = path / "modules.json"
-    modules = _json(file).get("list", [])
+    modules = read_object(file).get("list", [])
     kinds = [str(each.get("type", "")).rpartition(".")[2] for each in modules if isinstance(each, dict)]
     beside = [each.get("path") for each in modules[:1] if isinstance(each, dict) and each.get("path")]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds) - set(_MODULES) or beside:
         raise _not_dense(file, f"modules: {', '.join(kinds)} {beside or ''}")
-    prompts = _json(path / "config_sentence_transformers.json", optional=True).get("prompts") or {}
+    prompts = read_object(path / "config_sentence_transformers.json", optional=True).get("prompts") or {}
     if any(prompts.values()):
         # Without its prompt such a model finds worse, and nobody would see why.
         raise _not_dense(path / "config_sentence_transformers.json", f"prompts: {sorted(prompts)}")
     file = path / "1_Pooling/config.json"
-    told = _json(file)
+    told = read_object(file)
     on = {key.removeprefix("pooling_mode_") for key, value in told.items() if value is True}
     on = (on - {"include_prompt"}) | ({str(told["pooling_mode"])} if "pooling_mode" in told else set())
     if on in ({"cls_token"}, {"cls"}):
@@ -195,7 +195,7 @@ def _weights(path: Path) -> tuple[Path, ...]:
     """Return the encoder's files: safetensors before a pickle, shards as their index names them."""
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        shards = sorted({str(name) for name in _json(index).get("weight_map", {}).values()})
+        shards = sorted({str(name) for name in read_object(index).get("weight_map", {}).values()})
         # Names, never paths: an index must not point out of its folder.
         return tuple(path / Path(name).name for name in shards)
     return tuple(_first(path, "model.safetensors", "pytorch_model.bin"))
@@ -205,7 +205,7 @@ def _first(path: Path, *names: str) -> list[Path]:
     return [path / name for name in names if (path / name).is_file()][:1]
 
 
-def _json(file: Path, *, optional: bool = False, most: int = _CONFIG_BYTES) -> dict[str, Any]:
+def read_object(file: Path, *, optional: bool = False, most: int = _CONFIG_BYTES) -> dict[str, Any]:
     """Return a JSON object; a list comes as ``{"list": …}``."""
     try:
         if file.stat().st_size > most:

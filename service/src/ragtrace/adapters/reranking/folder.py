@@ -5,16 +5,13 @@ It is read as the folders of embedding models are, with what makes it a cross-en
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from ragtrace.adapters.embedding.folder import ModelFolder, inspect, missing, problem
+from ragtrace.adapters.embedding.folder import ModelFolder, inspect, problem, read_object
 from ragtrace.errors import ModelProblem
 from ragtrace.text import Text
 
 _CLASSES = ("XLMRobertaForSequenceClassification", "RobertaForSequenceClassification")
-_CONFIG_BYTES = 4 << 20
 CONVERSION = "cross-encoder-onnx"
 
 
@@ -34,7 +31,7 @@ def inspect_reranker(path: Path) -> ModelFolder:
             ),
         )
     file = path / "config.json"
-    config = _config(file)
+    config = read_object(file)
     named = [str(each) for each in config.get("architectures") or ()]
     if named and not set(named) & set(_CLASSES):
         raise _other(file, ", ".join(named))
@@ -45,22 +42,6 @@ def inspect_reranker(path: Path) -> ModelFolder:
     if config.get("model_type") not in ("xlm-roberta", "roberta"):
         raise _other(file, f"model_type: {config.get('model_type')}")
     return inspect(path)
-
-
-def _config(file: Path) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > _CONFIG_BYTES:
-            raise ValueError("too large")
-        found = json.loads(file.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError(type(found).__name__)
-    except FileNotFoundError as error:
-        raise missing(file) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise problem(
-            Text("config.json을 읽을 수 없습니다.", "config.json cannot be read."), f"{file}: {error}"
-        ) from error
-    return found
 
 
 def _other(file: Path, found: str) -> ModelProblem:

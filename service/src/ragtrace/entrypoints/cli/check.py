@@ -11,6 +11,7 @@ from ragtrace.config import HIDDEN, Candidate, Place, is_secret, keys, load_with
 from ragtrace.entrypoints.cli.console import Console
 from ragtrace.errors import ConfigProblem, InvalidRequest
 from ragtrace.limits import CONFIG_BYTES
+from ragtrace.search_rules import search_rules
 from ragtrace.text import Text
 
 
@@ -20,6 +21,8 @@ def config_check(place: Place, arguments: argparse.Namespace, console: Console) 
     known = {"keys": keys(), "secret": [key for key in keys() if is_secret(key)]}
     try:
         settings, origins = load_with_origins(place, os.environ, candidate)
+        # Keys that contradict each other: the service would not start with them.
+        search_rules(settings)
     except ConfigProblem as problem:
         console.data(
             {

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
@@ -16,7 +16,7 @@ import uvicorn
 from ragtrace import __version__
 from ragtrace.application.checkup import Subject
 from ragtrace.application.keeping import VectorKeeper
-from ragtrace.application.ports import LexicalAnalyzer, OwnedVectors
+from ragtrace.application.ports import EmbeddingModel, LexicalAnalyzer, OwnedVectors, Reranker
 from ragtrace.bootstrap import Container
 from ragtrace.entrypoints.http.app import create_app
 from ragtrace.entrypoints.http.readiness import Readiness, worth_waiting
@@ -24,6 +24,7 @@ from ragtrace.entrypoints.http.selfcheck import SelfCheck
 from ragtrace.entrypoints.http.status import Status
 from ragtrace.entrypoints.http.validation import Validation
 from ragtrace.errors import NotReady, RagTraceError, StartProblem
+from ragtrace.search_rules import search_rules
 from ragtrace.text import Text
 
 LOG = logging.getLogger("ragtrace")
@@ -32,6 +33,7 @@ LOG = logging.getLogger("ragtrace")
 def serve(container: Container, environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT. Raises what keeps the service from starting; nothing is half started then."""
     _set_up_logging()
+    search_rules(container.settings)
     settings = container.settings.server
     listener = _listen(settings.host, settings.port)
     with listener:
@@ -73,6 +75,7 @@ def serve(container: Container, environment: Mapping[str, str]) -> int:
             if readiness.failure is not None:
                 server.should_exit = True
             else:
+                _open_for_questions(container)
                 if readiness.selfcheck is not None:
                     readiness.selfcheck.refresh()
                 if keeper is not None:
@@ -116,20 +119,6 @@ def _readiness(container: Container) -> Readiness:
         container.analyzer.load()
         return container.analyzer.fingerprint
 
-    def embedding() -> str:
-        found = container.embedding
-        if found is None:
-            return "none"
-        found.load()
-        return found.fingerprint
-
-    def reranker() -> str:
-        found = container.reranker
-        if found is None:
-            return "none"
-        found.load()
-        return found.fingerprint
-
     def in_step() -> str:
         def progress(done: int, total: int) -> None:
             readiness.note("index", f"documents {done}/{total}")
@@ -153,13 +142,32 @@ def _readiness(container: Container) -> Readiness:
 
     selfcheck = SelfCheck(Subject(container.inspection, loaded_analyzer, vectors))
     parts = {"records": stored, "analyzer": analyzer, "index": in_step, "model": model}
+    # Last, for they take longest: what is wrong with the rest is seen first.
     if container.settings.embedding.model:
-        # Last, for it takes longest: what is wrong with the rest is seen first.
-        parts["embedding"] = embedding
+        parts["embedding"] = _loading(lambda: container.embedding)
     if container.settings.reranker.model:
-        parts["reranker"] = reranker
+        parts["reranker"] = _loading(lambda: container.reranker)
     readiness = Readiness(parts, selfcheck)
     return readiness
+
+
+def _loading(model: Callable[[], EmbeddingModel | Reranker | None]) -> Callable[[], str]:
+    def load() -> str:
+        found = model()
+        assert found is not None
+        found.load()
+        return found.fingerprint
+
+    return load
+
+
+def _open_for_questions(container: Container) -> None:
+    """Build what the first question needs, for opening the vectors would keep every request waiting."""
+    try:
+        _ = container.ask
+    except RagTraceError as problem:
+        # Whoever asks is told, too.
+        LOG.warning(problem.render("en"))
 
 
 def _keeper(container: Container, readiness: Readiness) -> VectorKeeper | None:
