@@ -142,7 +142,7 @@ def test_a_query_of_another_dimension_or_without_the_vector_is_an_error(index: V
     short = embedding(1, dimension=DIMENSION // 2)
     for leg in ("dense", "colbert"):
         with pytest.raises(ModelProblem):
-            index.search(short, leg, 5)  # type: ignore[arg-type]
+            index.search(short, leg, 5)
     empty = Embedding(None, None, None, None, 3)
     for leg in OUTPUTS:
         with pytest.raises(NotSupported):
