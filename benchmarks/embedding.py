@@ -122,7 +122,6 @@ def _tokenizer() -> dict[str, object]:
 
 
 def _weights() -> dict[str, object]:
-    import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     config = XLMRobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
