@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ragtrace.adapters.vectors.generations import EmbeddedVectors
+from ragtrace.adapters.vectors.embedded import EmbeddedVectors
 from ragtrace.application.following import Follower, behind, vector_fingerprint
 from ragtrace.application.keeping import VectorKeeper
 from ragtrace.application.ports import IndexMark, OwnedVectors

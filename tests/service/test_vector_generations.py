@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ragtrace.adapters.vectors import files
-from ragtrace.adapters.vectors.generations import EmbeddedVectors
+from ragtrace.adapters.vectors.embedded import EmbeddedVectors
 from ragtrace.application.ports import IndexMark, VectorIndex
 from ragtrace.domain.scope import Scope
 from ragtrace.errors import BusyProblem, NotReady, StorageProblem

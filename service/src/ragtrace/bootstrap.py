@@ -202,7 +202,7 @@ class Container:
             assert self.vectors is not None
             yield self.vectors
             return
-        from ragtrace.adapters.vectors.generations import EmbeddedVectors, drop
+        from ragtrace.adapters.vectors.embedded import EmbeddedVectors, drop
 
         assert isinstance(self.vectors, EmbeddedVectors)
         copy = self.vectors.copy()

@@ -83,7 +83,7 @@ def _models(settings: Settings) -> None:
         server = settings.vectors.store == "server"
         adapters = (
             "embedding_cache",
-            f"vectors.{'qdrant_server' if server else 'generations'}",
+            f"vectors.{'qdrant_server' if server else 'embedded'}",
             "vectors.choose",
         )
         parts = ("cached_embedding", "following", "keeping", "vector_verification")

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ragtrace.adapters.durable import sync_folder
 from ragtrace.errors import BackupProblem
 from ragtrace.text import Text
 
@@ -63,7 +64,7 @@ def write(path: Path, root: Path, header: Mapping[str, Any]) -> dict[str, int]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             os.unlink(part)
@@ -222,11 +223,3 @@ def _write(source: Any, place: Path) -> str:  # noqa: ANN401 - what tarfile give
 
 def _total(root: Path) -> int:
     return sum(each.stat().st_size for each in root.rglob("*") if each.is_file())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from ragtrace.adapters import data_format
+from ragtrace.adapters.durable import sync_folder
 from ragtrace.adapters.vectors import files
+from ragtrace.adapters.vectors.generations import copy_generation, numbered
 from ragtrace.errors import BackupProblem
 from ragtrace.text import Text
 
@@ -84,7 +86,7 @@ def commit(folder: Path) -> None:
         "old": sorted(each.name for each in folder.iterdir() if _counts(each.name)),
         "new": sorted(each.name for each in (staging / "new").iterdir()),
     }
-    files.sync_folder(staging / "new")
+    sync_folder(staging / "new")
     files.write_json(staging / _READY, document)
 
 
@@ -106,13 +108,13 @@ def finish(folder: Path) -> None:
             # Once it lies aside, what has its name in the folder is the new one.
             if os.path.lexists(folder / name) and not os.path.lexists(aside / name):
                 os.rename(folder / name, aside / name)
-        files.sync_folder(aside)
+        sync_folder(aside)
         for name in document["new"]:
             if os.path.lexists(staging / "new" / name):
                 os.rename(staging / "new" / name, folder / name)
-        files.sync_folder(folder)
+        sync_folder(folder)
         os.unlink(staging / _READY)
-        files.sync_folder(staging)
+        sync_folder(staging)
         shutil.rmtree(staging)
     except (OSError, ValueError, KeyError) as error:
         raise BackupProblem(
@@ -142,13 +144,9 @@ def _counts(name: str) -> bool:
 
 def _vectors(source: Path, target: Path) -> None:
     """Copy the generations that have a mark; what is being built, or is broken, is no loss."""
-    for each in sorted(source.glob("g-*")):
-        if files.read_mark(each) is None:
-            continue
-        with files.held(each):
-            files.copy_tree(each / files.SHARD, target / each.name / files.SHARD)
-            for name in (files.GENERATION, files.MARK):
-                files.copy_sparse(each / name, target / each.name / name)
+    for _, each in numbered(source):
+        if files.read_mark(each) is not None:
+            copy_generation(each, target / each.name)
 
 
 def _tree(source: Path, target: Path, *, link: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from ragtrace.adapters import data_copy, data_format
 from ragtrace.adapters.lock import write_lock
 from ragtrace.adapters.vectors.files import is_owned
+from ragtrace.adapters.vectors.generations import numbered
 from ragtrace.errors import BusyProblem, StorageProblem
 from ragtrace.text import Text
 
@@ -36,7 +37,7 @@ class DataFolder:
         """Hold the write lock of data that nobody else has open; they need not be readable. Raises `BusyProblem`."""
         folder = self._there()
         with write_lock(folder / "write.lock"):
-            busy = [each for each in (folder / "vectors").glob("g-*") if is_owned(each)]
+            busy = [each for _, each in numbered(folder / "vectors") if is_owned(each)]
             if busy:
                 raise BusyProblem(
                     Text(

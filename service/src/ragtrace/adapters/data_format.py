@@ -7,13 +7,12 @@ anything else when data is created, checked before anything is opened, and chang
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragtrace.adapters.durable import replace_file
 from ragtrace.errors import FormatProblem, StorageProblem
 from ragtrace.text import Text
 
@@ -164,29 +163,11 @@ def _write(folder: Path, wanted: DataFormat) -> None:
     if wanted.migrating is not None:
         document["migrating"] = wanted.migrating
     path = folder / NAME
-    temporary = path.with_name(f".{NAME}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(json.dumps(document).encode("ascii") + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync(folder)
+        replace_file(path, json.dumps(document).encode("ascii") + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
         raise StorageProblem(
             Text("데이터의 형식을 적을 수 없습니다.", "The format of the data cannot be written down."),
             where=f"{path}: {error.strerror}",
             hint=Text("권한과 디스크 공간을 확인하십시오.", "Check permissions and disk space."),
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

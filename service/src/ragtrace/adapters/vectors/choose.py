@@ -21,7 +21,7 @@ def build(folder: Path, settings: VectorSettings, model: EmbeddingModel, records
     legs = legs_of(settings, model)
     plan = VectorPlan(vector_fingerprint(model, legs), model.dimension, legs)
     if settings.store == "embedded":
-        from ragtrace.adapters.vectors.generations import EmbeddedVectors
+        from ragtrace.adapters.vectors.embedded import EmbeddedVectors
 
         return EmbeddedVectors(folder, plan, settings.exact_limit)
     if not settings.url:

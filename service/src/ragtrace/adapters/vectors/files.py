@@ -9,10 +9,11 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ragtrace.adapters.durable import replace_file
 from ragtrace.application.ports import IndexMark
 from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
 from ragtrace.text import Text
@@ -26,17 +27,9 @@ _PIECE = 1 << 20
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Replace a small file in one durable step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        replace_file(path, json.dumps(document, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
         raise unusable(path, error) from error
 
 
@@ -58,15 +51,6 @@ def read_mark(folder: Path) -> IndexMark | None:
         return None if stored is None else IndexMark(**stored["mark"])
     except (KeyError, TypeError):
         return None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def take(path: Path, *, wait_s: float = 0.0) -> int:

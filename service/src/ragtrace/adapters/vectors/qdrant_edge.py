@@ -17,6 +17,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from ragtrace.adapters.durable import sync_folder
 from ragtrace.adapters.vectors import files
 from ragtrace.adapters.vectors.payload import (
     CHUNK,
@@ -128,7 +129,7 @@ class EdgeVectors:
         with files.held(self.folder), self._using():
             self._mark, self.dead = None, 0
             (self.folder / files.MARK).unlink(missing_ok=True)
-            files.sync_folder(self.folder)
+            sync_folder(self.folder)
             self._shard.close()
             shutil.rmtree(self.folder / files.SHARD)
             self._shard = self._open()

@@ -12,7 +12,6 @@ import json
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,26 +23,26 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from ragtrace.adapters.vectors import files
 from ragtrace.adapters.vectors.payload import (
     CHUNK,
-    COLBERT_CANDIDATES,
     COLBERT_EXACT,
-    DAY,
     DOCUMENT,
-    GROUP,
     VectorPlan,
-    days_of,
-    groups_of,
     not_usable,
-    payload_of,
-    point_id,
-    require_entry,
     require_query,
+)
+from ragtrace.adapters.vectors.qdrant_points import (
+    MARK,
+    candidates,
+    chunks_inside,
+    create,
+    inside,
+    point_of,
+    query_vector,
 )
 from ragtrace.application.ports import Embedding, Hit, IndexMark, Output, VectorEntry, VectorIndex
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import BusyProblem, UpstreamProblem
 from ragtrace.text import Text
 
-_MARK = str(uuid.UUID("0e3c64f3-8f8a-5b2f-8f5f-1f0f2b7a0c01"))
 _POINTS, _DOCUMENTS, _PAGE = 64, 500, 5_000
 _TIMEOUT_S = 60
 # Whoever does not own the index asks the server for the mark again after so long.
@@ -119,7 +118,7 @@ class ServerVectors:
         with self._translated():
             mark = None
             if self._exists():
-                found = self._client.retrieve(self.collection, [_MARK], with_payload=True)
+                found = self._client.retrieve(self.collection, [MARK], with_payload=True)
                 if found and found[0].payload:
                     mark = IndexMark(**json.loads(found[0].payload["mark"]))
         self._known = (time.monotonic(), mark)
@@ -129,9 +128,9 @@ class ServerVectors:
         """Remove and add, wait until the server has done so, then set the mark."""
         self.acquire()
         gone = list(removed)
-        points = [self._point(entry) for entry in added]
+        points = [point_of(self.plan, entry) for entry in added]
         with self._translated():
-            self._make()
+            self._ensure()
             for start in range(0, len(gone), _DOCUMENTS):
                 of_documents = models.FieldCondition(
                     key=DOCUMENT, match=models.MatchAny(any=gone[start : start + _DOCUMENTS])
@@ -142,7 +141,7 @@ class ServerVectors:
                     wait=True,
                     ordering=_STRONG,
                 )
-            carrier = models.PointStruct(id=_MARK, vector={}, payload={"mark": json.dumps(mark.__dict__)})
+            carrier = models.PointStruct(id=MARK, vector={}, payload={"mark": json.dumps(mark.__dict__)})
             batches = [points[start : start + _POINTS] for start in range(0, len(points), _POINTS)]
             for batch in (*batches, [carrier]):
                 self._client.upsert(self.collection, batch, wait=True, ordering=_STRONG)
@@ -154,7 +153,7 @@ class ServerVectors:
         with self._translated():
             self._client.delete_collection(self.collection)
             self._made, self._known = False, None
-            self._make()
+            self._ensure()
 
     def size(self) -> int:
         """Return the number of chunks."""
@@ -165,7 +164,7 @@ class ServerVectors:
         with self._translated():
             if not self._exists():
                 return 0
-            found = self._client.count(self.collection, _chunks_inside(scope), exact=True)
+            found = self._client.count(self.collection, chunks_inside(scope), exact=True)
             return int(found.count)
 
     def chunk_ids(self) -> Iterator[str]:
@@ -177,7 +176,7 @@ class ServerVectors:
                     return
                 records, offset = self._client.scroll(
                     self.collection,
-                    scroll_filter=_chunks_inside(EVERYTHING),
+                    scroll_filter=chunks_inside(EVERYTHING),
                     limit=_PAGE,
                     offset=offset,
                     with_payload=[CHUNK],
@@ -192,16 +191,16 @@ class ServerVectors:
         if not self.usable:
             raise not_usable()
         require_query(self.plan, query, leg)
-        vector = _vector(query, leg)
+        vector = query_vector(query, leg)
         if limit < 1 or vector is None:
             return []
-        condition = models.Filter(must=_inside(scope)) if _inside(scope) else None
+        condition = models.Filter(must=inside(scope)) if inside(scope) else None
         with self._translated():
             size = self._client.count(self.collection, exact=False).count
             params = models.SearchParams(exact=size <= self._exact_limit, hnsw_ef=max(128, 2 * limit))
             prefetch = None
             if leg == "colbert" and size > COLBERT_EXACT:
-                prefetch = self._candidates(query, limit, condition, params)
+                prefetch = candidates(self.plan, query, limit, condition, params)
             found = self._client.query_points(
                 self.collection,
                 query=vector,
@@ -227,7 +226,7 @@ class ServerVectors:
                 if each.name.startswith(self._family):
                     self._client.delete_collection(each.name)
             self._made, self._known = False, None
-            self._make()
+            self._ensure()
 
     def close(self) -> None:
         """Give lock and connections back; the next call connects again."""
@@ -250,55 +249,10 @@ class ServerVectors:
         self._made = self._made or self._client.collection_exists(self.collection)
         return self._made
 
-    def _make(self) -> None:
-        """Create the collection with the embedded index's layout."""
-        if self._exists():
-            return
-        vectors = {}
-        if "dense" in self.plan.legs:
-            vectors["dense"] = models.VectorParams(size=self.plan.dimension, distance=models.Distance.COSINE)
-        if "colbert" in self.plan.legs:
-            vectors["colbert"] = models.VectorParams(
-                size=self.plan.dimension,
-                distance=models.Distance.DOT,
-                datatype=models.Datatype.FLOAT16,
-                multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
-                hnsw_config=models.HnswConfigDiff(m=0),
-            )
-        sparse = {"sparse": models.SparseVectorParams()} if "sparse" in self.plan.legs else None
-        self._client.create_collection(self.collection, vectors_config=vectors, sparse_vectors_config=sparse)
-        for name, kind in (
-            (DOCUMENT, models.PayloadSchemaType.KEYWORD),
-            (GROUP, models.PayloadSchemaType.KEYWORD),
-            (DAY, models.PayloadSchemaType.INTEGER),
-        ):
-            self._client.create_payload_index(self.collection, name, kind, wait=True)
-        self._made = True
-
-    def _point(self, entry: VectorEntry) -> models.PointStruct:
-        vectors: dict[str, Any] = {}
-        for leg, value in require_entry(self.plan, entry).items():
-            if leg == "sparse":
-                vectors[leg] = models.SparseVector(indices=value[0].tolist(), values=value[1].tolist())
-            else:
-                vectors[leg] = value.tolist()
-        return models.PointStruct(id=point_id(entry.chunk_id), vector=vectors, payload=payload_of(entry))
-
-    def _candidates(
-        self,
-        query: Embedding,
-        limit: int,
-        condition: models.Filter | None,
-        params: models.SearchParams,
-    ) -> list[models.Prefetch] | None:
-        others: tuple[Output, ...] = ("dense", "sparse")
-        wanted = max(COLBERT_CANDIDATES, 4 * limit)
-        found = [
-            models.Prefetch(query=vector, using=leg, limit=wanted, filter=condition, params=params)
-            for leg in others
-            if leg in self.plan.legs and (vector := _vector(query, leg)) is not None
-        ]
-        return found or None
+    def _ensure(self) -> None:
+        if not self._exists():
+            create(self._client, self.collection, self.plan)
+            self._made = True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -319,26 +273,3 @@ class ServerVectors:
             state=Text("문서 기록은 그대로입니다.", "The records of the documents are untouched."),
             hint=Text("vectors.url과 서버를 확인하십시오.", "Check vectors.url and the server."),
         )
-
-
-def _inside(scope: Scope) -> list[models.Condition]:
-    must: list[models.Condition] = []
-    groups, days = groups_of(scope), days_of(scope)
-    if groups is not None:
-        must.append(models.FieldCondition(key=GROUP, match=models.MatchAny(any=groups)))
-    if days is not None:
-        must.append(models.FieldCondition(key=DAY, range=models.Range(gte=days[0], lte=days[1])))
-    return must
-
-
-def _chunks_inside(scope: Scope) -> models.Filter:
-    return models.Filter(must=_inside(scope), must_not=[models.HasIdCondition(has_id=[_MARK])])
-
-
-def _vector(query: Embedding, leg: Output) -> Any:  # noqa: ANN401 - whatever the client takes for a query
-    if leg == "sparse":
-        if query.sparse_ids is None or query.sparse_weights is None or not len(query.sparse_ids):
-            return None
-        return models.SparseVector(indices=query.sparse_ids.tolist(), values=query.sparse_weights.tolist())
-    vector = query.dense if leg == "dense" else query.colbert
-    return None if vector is None or not len(vector) else vector.tolist()
