@@ -53,15 +53,18 @@ def prepare(container: Container, arguments: argparse.Namespace, console: Consol
     settings = container.settings
     chosen = dataclasses.replace(settings.embedding, model=arguments.model)
     other = Container(dataclasses.replace(settings, embedding=chosen))
-    done = follow(other, console)
-    if done.get("vectors", {}).get("by") != "command":
-        raise BusyProblem(
-            Text(
-                "이 모델의 벡터를 이미 다른 프로세스가 만듭니다.",
-                "Another process makes this model's vectors.",
+    try:
+        done = follow(other, console)
+        if done.get("vectors", {}).get("by") != "command":
+            raise BusyProblem(
+                Text(
+                    "이 모델의 벡터를 이미 다른 프로세스가 만듭니다.",
+                    "Another process makes this model's vectors.",
+                )
             )
-        )
-    left = facts(other)["vectors_behind"]
+        left = facts(other)["vectors_behind"]
+    finally:
+        other.close()
     console.say(
         Text(
             f"벡터 {done['vectors']['chunks']}개를 준비했습니다. embedding.model을 바꾸고 서비스를 다시 시작하십시오.",
