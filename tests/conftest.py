@@ -24,6 +24,9 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("random", print_blob=True, deadline=None)
 settings.load_profile("random" if os.environ.get("RAGTRACE_TEST_RANDOM") == "1" else "same")
 
+# ONNX Runtime writes down events, and looks its maker up, from its import on.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 _KEPT = ("RAGTRACE_TEST_", "RAGTRACE_REQUIRE_", "RAGTRACE_FAULT_")
 
 

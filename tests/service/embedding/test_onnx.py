@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,30 @@ def test_a_graph_without_one_of_the_heads_is_refused(tmp_path: Path, lost: str) 
     graph = tiny_graphs.bge_m3(outputs=tuple(each for each in OUTPUTS if each != lost))
     said = refusal(folders.bge_m3(tmp_path, onnx__model_dot_onnx=graph))
     assert lost in said and "RT-140" in said
+
+
+def test_the_runtime_keeps_no_telemetry(tmp_path: Path) -> None:
+    """Its telemetry begins when it is imported: a device's number, a file of events, a look-up of the maker's server."""
+    script = (
+        "import os, pathlib, sys\nfrom ragtrace.adapters.embedding.onnx_session import OnnxSession\n"
+        "OnnxSession(pathlib.Path(sys.argv[1]), 1).load()\n"
+        "for number in os.listdir('/proc/self/fd'):\n"
+        "    link = '/proc/self/fd/' + number\n"
+        "    assert not os.path.islink(link) or '.onnxruntime' not in os.readlink(link)\n"
+    )
+    graph = folders.bge_m3(tmp_path / "m") / "onnx/model.onnx"
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(graph)], env={**kept, "HOME": str(home)}, text=True, capture_output=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(home.rglob("*"))
 
 
 def test_a_graph_of_another_kind_is_refused(tmp_path: Path) -> None:

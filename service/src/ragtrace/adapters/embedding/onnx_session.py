@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,11 @@ class OnnxSession:
 
     def load(self) -> dict[str, int]:
         """Load the graph and return the number of dimensions of each output by name. Raises `ModelProblem`."""
+        # It reads this when it is loaded; without it, it keeps events in the user's cache folder and looks up its maker's server.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
+        # Where something else has loaded it already: no further events. What it began with is not taken back.
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
