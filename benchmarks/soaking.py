@@ -5,7 +5,7 @@
 Rounds of requests come from eight clients at a time: questions answered and not, streams read to their end and broken off,
 chats, probes, pages, bodies that are wrong. Between two rounds documents are changed by ``ragtrace ingest`` in another
 process, nothing runs for a moment, and the service is measured from outside. Nothing may be answered otherwise than it
-should be; after the first fifth, handles and threads must not grow, and memory by less than 5 %.
+should be; against the first fifth, handles and threads must not grow by more than pools hold, and memory by less than 5 %.
 
 starter: words and sentences of the documents. models: a tiny BGE-M3 with all three outputs, a tiny reranker, and a
 language model at an OpenAI-compatible server on loopback. llama: the same with a tiny GGUF model inside the service,
@@ -46,8 +46,8 @@ from .soak_requests import KINDS, Client, Kind, Questions
 WORKERS = 8
 ROUNDS = 20
 MEMORY_GROWTH = 0.05
-# Connections that are being closed while the handles are counted, and threads of a pool that come and go.
-SLACK = 4
+# Pools fill when many requests meet, however late: five connections to the records with two files each, threads that wait.
+SLACK = 12
 _SETTLE_S = 6.0
 _RULES = {
     f"규정{number:02}.md": f"# {what} 규정\n\n## 신청\n{what} 신청은 사용 {number}일 전까지 합니다. 팀장이 승인합니다.\n\n"
@@ -256,12 +256,13 @@ def _ingest(python: str, settings: Mapping[str, str], folder: Path, source: str)
 
 def grown(seen: Sequence[Measured], tally: Tally) -> list[str]:
     """Return what is not as it should be: wrong ends, and what has grown since the first fifth."""
-    warm, last = seen[len(seen) // 5], seen[-1]
+    early, last = seen[1 : len(seen) // 5 + 1], seen[-1]
     problems = [f"{count} x {kind}: {end}" for (kind, end), count in sorted(tally.wrong.items())]
-    if last.resident_mb > warm.resident_mb * (1 + MEMORY_GROWTH):
-        problems.append(f"memory {warm.resident_mb:.0f} -> {last.resident_mb:.0f} MB")
+    memory = max(each.resident_mb for each in early)
+    if last.resident_mb > memory * (1 + MEMORY_GROWTH):
+        problems.append(f"memory {memory:.0f} -> {last.resident_mb:.0f} MB")
     for name in ("handles", "threads", "children"):
-        before, after = getattr(warm, name), getattr(last, name)
+        before, after = max(getattr(each, name) for each in early), getattr(last, name)
         if after > before + SLACK:
             problems.append(f"{name} {before} -> {after}")
     return problems
