@@ -9,8 +9,9 @@ should be; against the first fifth, handles and threads must not grow by more th
 
 starter: words and sentences of the documents. models: a tiny BGE-M3 with all three outputs, a tiny reranker, and a
 language model at an OpenAI-compatible server on loopback. llama: the same with a tiny GGUF model inside the service,
-which takes an interpreter that has the extra (``--python``, that of ``make test-engines``). The tiny models find and say
-nothing of use: it is the way through the engines that is soaked. ``--requests 400`` is a first try; Linux only.
+which needs the extra ``llama`` (``--python``, or its folder in PYTHONPATH); llama.cpp keeps up to 256 MiB of earlier
+prompts, so its memory grows until they are full. The tiny models find and say nothing of use: it is the way through
+the engines that is soaked. ``--requests 400`` is a first try; Linux only.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ def soak(scratch: Path, given: argparse.Namespace) -> tuple[list[Measured], Tall
         settings = stack.enter_context(STACKS[given.stack](scratch / "models"))
         settings |= {"RAGTRACE_HOME": str(home), "RAGTRACE_SERVER_ACCESS_LOG": "false"}
         # An interpreter of an environment of its own knows the service by its source.
-        settings["PYTHONPATH"] = str(REPOSITORY / "service/src")
+        more = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        settings["PYTHONPATH"] = os.pathsep.join((str(REPOSITORY / "service/src"), *filter(None, more)))
         for number, folder in enumerate((*given.documents, written(scratch / "documents", 0))):
             _ingest(given.python, settings, folder, f"soak{number}")
         process, address = stack.enter_context(service(str(home), given.python, settings))
