@@ -37,7 +37,7 @@ def test_everything_that_is_missing_is_named_with_the_command_that_installs_it()
     with pytest.raises(BuildError) as caught:
         interpreter.find(Path(sys.executable))
     said = caught.value.render("en")
-    assert "torch: not installed" in said and "onnxruntime: not installed" in said
+    assert "torch: not installed" in said and "onnxscript: not installed" in said
     assert "uv sync --inexact --extra convert" in said and "CUDA" in said
     assert "download.pytorch.org/whl/cpu" in said
 

@@ -13,6 +13,7 @@ from tests.service.reranking.folders import config, cross_encoder
 from tests.support import tiny_models
 from tests.support.weights import safetensors_bytes, torch_bytes
 
+pytestmark = pytest.mark.usefixtures("flag_embedding")
 QUESTION = "폐쇄망 문서 검색"
 TEXTS = [
     "폐쇄망 문서 검색",
