@@ -11,9 +11,11 @@ from ragtrace.errors import ModelProblem
 from ragtrace.settings import RerankerSettings
 from tests.service.reranking.folders import config, cross_encoder
 from tests.support import tiny_models
+from tests.support.engines import needs
 from tests.support.weights import safetensors_bytes, torch_bytes
 
 pytestmark = pytest.mark.usefixtures("flag_embedding")
+pytestmark = needs("torch", "transformers")
 QUESTION = "폐쇄망 문서 검색"
 TEXTS = [
     "폐쇄망 문서 검색",
