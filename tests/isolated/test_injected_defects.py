@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from .injected.prepared import prepare
 from .injected.table import DEFECTS, REBUILT
 from .injected.trial import attempt
 
-pytestmark = pytest.mark.isolated
+pytestmark = pytest.mark.defects
 
 # The whole table takes a quarter of an hour; in its short form two in three rows are undone that would be mended by making the release again.
 EVERY = os.environ.get("RAGTRACE_DEFECTS") == "all"
@@ -52,7 +53,8 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[list[Verdict]]:
     yield found
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print("\n" + table(found))
+        # Standard output of a worker of xdist leads nowhere.
+        print("\n" + table(found), file=sys.stderr)
     if where := os.environ.get("RAGTRACE_DEFECT_RESULTS"):
         Path(where).write_text(table(found) + "\n", encoding="utf-8")
 

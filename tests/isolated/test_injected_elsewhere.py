@@ -19,7 +19,7 @@ from .injected.prepared import prepare
 from .injected.table import DEFECTS
 from .injected.trial import attempt
 
-pytestmark = pytest.mark.isolated
+pytestmark = pytest.mark.defects
 
 ROWS = ("package-file-changed", "native-library-broken", "settings-readable-by-all", "service-stopped", "index-deleted", "current-link-elsewhere")  # fmt: skip
 

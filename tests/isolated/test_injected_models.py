@@ -14,7 +14,7 @@ from .injected.prepared import prepare
 from .injected.table import DEFECTS
 from .injected.trial import attempt
 
-pytestmark = pytest.mark.isolated
+pytestmark = pytest.mark.defects
 
 BUILDER = (sys.executable, "-m", "tests.support.model_release")
 WithModels = tuple[Installed, Report]
