@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .host_root import HostKind, release, run_directory
+from .host_root import HostKind
 from .injected import surroundings
 from .injected.installed import Installed
 from .injected.judging import EXCELLENT, Report, Verdict, table
-from .injected.prepared import prepare
+from .injected.prepared import healthy_host, prepare
 from .injected.table import DEFECTS, REBUILT
 from .injected.trial import attempt
 
@@ -26,24 +26,24 @@ UNDONE = [name for number, name in enumerate(REBUILT) if number % 3]
 Healthy = tuple[Installed, list[Report]]
 
 
+def _made(folder: Path) -> Installed:
+    installed = prepare(folder, HostKind())
+    surroundings.equip(installed.host.root)
+    return installed
+
+
+def _reports(installed: Installed) -> list[Report]:
+    reports = [installed.validate(leave_out=()) for _ in range(2)]
+    installed.host.shutdown()
+    installed.host.boot()
+    return [*reports, installed.validate(leave_out=())]
+
+
 @pytest.fixture(scope="module")
 def healthy(able: None, request: pytest.FixtureRequest) -> Iterator[Healthy]:
     """A healthy host with what the validator says about it: twice in a row, and right after a boot."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with run_directory() as folder:
-        try:
-            with capture.global_and_fixture_disabled():
-                installed = prepare(folder, HostKind())
-                surroundings.equip(installed.host.root)
-                reports = [installed.validate(leave_out=()) for _ in range(2)]
-                installed.host.shutdown()
-                installed.host.boot()
-                reports.append(installed.validate(leave_out=()))
-                installed.remember()
-            yield installed, reports
-            installed.host.close()
-        finally:
-            release(folder)
+    with healthy_host(request, _made, _reports) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
