@@ -76,8 +76,10 @@ def cases(bench: Bench) -> list[Row]:
     """Measure everything of this module."""
     host = Host(bench.folder / "validated", bench.signers)
     timed(host.install(bench.tree))
-    runs = [full_run(host) for _ in range(ROUNDS)]
-    host.stop()
+    try:
+        runs = [full_run(host) for _ in range(ROUNDS)]
+    finally:
+        host.stop()
     shutil.rmtree(host.root)
     seconds = sorted(taken for taken, _ in runs)
     own = max(watch.own_mb for _, watch in runs)
