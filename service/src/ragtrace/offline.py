@@ -17,6 +17,7 @@ OFFLINE_ENVIRONMENT: dict[str, str] = {
     "VLLM_NO_USAGE_STATS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "ANONYMIZED_TELEMETRY": "False",
+    "ORT_DISABLE_TELEMETRY": "1",
     "SCARF_NO_ANALYTICS": "true",
     "LANGSMITH_TRACING": "false",
     "TOKENIZERS_PARALLELISM": "false",
