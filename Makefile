@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
-.PHONY: help dev bundle lint format type test test-random test-convert test-engines test-fault test-isolated demo docs bench clean
+.PHONY: help dev bundle lint format type test test-random test-convert test-engines test-fault test-isolated test-defects demo docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -19,9 +19,9 @@ format: dev  ## let ruff format the code
 type: dev  ## mypy, strict
 	$(VENV)/mypy && $(VENV)/mypy -p ragtrace
 test: dev  ## unit, contract, architecture and a bounded fault sweep; no network but loopback
-	$(PYTEST) -n 2 -m "not isolated and not fault and not convert"
+	$(PYTEST) -n 2 -m "not isolated and not defects and not fault and not convert"
 test-random: dev  ## the property tests with inputs never tried before; run it now and then
-	RAGTRACE_TEST_RANDOM=1 $(PYTEST) -n 2 -m "not isolated and not fault and not convert" --hypothesis-show-statistics -q $$(grep -rl "^from hypothesis" tests --include=test_*.py)
+	RAGTRACE_TEST_RANDOM=1 $(PYTEST) -n 2 -m "not isolated and not defects and not fault and not convert" --hypothesis-show-statistics -q $$(grep -rl "^from hypothesis" tests --include=test_*.py)
 test-convert: dev  ## model conversion for real: torch, ONNX, int8, in an environment of its own (one with test-engines)
 	python="$$(PYTHON=$(PYTHON) sh tests/engines/prepare.sh)" && \
 	RAGTRACE_TEST_CONVERT_PYTHON="$$python" $(PYTEST) -n 2 --dist loadfile tests/convert
@@ -33,6 +33,9 @@ test-fault: dev  ## the whole fault sweep: every mutating operation
 test-isolated: dev  ## the whole way on an isolated host (root): real wheels, systemd, zero outbound attempts
 	sh tests/isolated/prepare.sh
 	RAGTRACE_TEST_CONNECTED=1 $(PYTEST) -m isolated
+test-defects: dev  ## the table of injected defects on isolated hosts, two at a time (root); RAGTRACE_DEFECTS=all: every one mended
+	sh tests/isolated/prepare.sh
+	RAGTRACE_TEST_CONNECTED=1 $(PYTEST) -n 2 --dist loadfile -m defects
 demo: dev  ## build → isolated host → install → question → validator → rollback, told as it goes (root)
 	sh tests/isolated/prepare.sh
 	$(VENV)/python -m tests.isolated.demo

@@ -14,7 +14,17 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "04_Scripts")]
 
-if __name__ == "__main__":
-    from recovery.cli import main
+INCOMPLETE_EXIT = 5
 
+if __name__ == "__main__":
+    try:
+        from recovery.cli import main
+    except (ImportError, SyntaxError, ValueError, OSError) as error:
+        # A file of the assistant is missing or cut off, so that nothing of ours can say it.
+        sys.stderr.write(
+            f"recovery_assistant.py: 복구 도우미 파일이 없거나 손상되었습니다: {error}. 번들에 있는 06_Verification의 것을 "
+            "쓰십시오.\nA file of the assistant is missing or damaged; nothing was changed. Use the one in the bundle's "
+            "06_Verification.\n"
+        )
+        sys.exit(INCOMPLETE_EXIT)
     sys.exit(main(home=HERE))

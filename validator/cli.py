@@ -12,7 +12,7 @@ import threading
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
 from bundle.errors import UsageProblem
 from bundle.text import Text, choose_language, language_argument, wording
@@ -22,7 +22,7 @@ from validator.report import INCOMPLETE_EXIT, PASS_EXIT, USAGE_EXIT
 from validator.selection import Wanted, choose, usage
 from validator.subject import Subject
 
-__all__ = ["main", "make_subject", "parser", "peek"]
+__all__ = ["main", "make_subject", "parser"]
 
 INTERRUPTED_EXIT = 130
 
@@ -308,8 +308,3 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
-
-
-def peek(words: List[str], option: str) -> Optional[str]:
-    """Return an option's value before the parser exists; ``bundle.text.language_argument`` takes its place."""
-    return language_argument(words) if option == "--lang" else None

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import time
 
-from bundle.errors import RestoredError, UsageProblem
+from bundle.errors import RestoredError
 from bundle.text import Text
 
 from .. import activation, logs
 from ..children import minimal_environment, run_tied, tail
 from ..console import Console
 from ..filesystem import make_directory, remove_tree
-from ..health import Sick, wait_until_healthy
-from ..hosts.interface import ServiceDefinition, ServiceError
+from ..health import wait_until_healthy
+from ..hosts.interface import ServiceDefinition
 from ..lock import Lock
 from ..paths import Prefix
-from ..service import define, manifest_of
 from ..settings import read_variables
 from ..signals import shielded
-from ..state import read_state
-from ..transaction import translate
-from .session import Done, opened, record, require_installation
+from .serving import serving
+from .session import Done
 
 # A hundred thousand chunks are embedded again in hours on a small host; this only ends a run that hangs.
 TIMEOUT_S = 24 * 3600.0
@@ -39,35 +36,19 @@ def rebuild_index(prefix: Prefix, console: Console) -> Done:
         UsageProblem: there is no service.
         RagTraceError: the rebuild failed, or the service does not answer afterwards.
     """
-    require_installation(prefix)
-    begun = time.monotonic()
-    with opened(prefix, console, serve=False, action="rebuild-index") as lock:
-        state = read_state(prefix)
-        settings = state.service
-        definition = define(prefix, state.pointer.generation, settings) if state.pointer is not None else None
-        if state.pointer is None or settings is None or definition is None:
-            raise UsageProblem(
-                Text("설치된 서비스가 없습니다", "no service is installed"), where=str(prefix.root)
-            )
+    with serving(prefix, console, "rebuild-index") as service:
+        settings, definition = service.settings, service.required()
         host = activation.host_for(settings)
+        activation.stop(prefix, settings, host)
         try:
-            activation.stop(prefix, settings, host)
-            try:
-                _rebuild(prefix, definition, lock, console)
-            finally:
-                if settings.enabled and settings.manager != "none":
-                    with shielded():
-                        host.install_unit(definition)
-                        host.start(definition)
-                        wait_until_healthy(definition, host)
-        except (OSError, ServiceError, Sick) as error:
-            raise translate(
-                error, Text("릴리스는 바뀌지 않았습니다", "the release was not changed")
-            ) from error
-        record(prefix, console, "rebuild-index", "ok", to=state.pointer.generation)
-        version = manifest_of(prefix, state.pointer.generation).version
-        name = state.pointer.generation
-    return Done("rebuild-index", name, version, settings, time.monotonic() - begun)
+            _rebuild(prefix, definition, service.lock, console)
+        finally:
+            if settings.enabled and settings.manager != "none":
+                with shielded():
+                    host.install_unit(definition)
+                    host.start(definition)
+                    wait_until_healthy(definition, host)
+    return service.done()
 
 
 def _rebuild(prefix: Prefix, definition: ServiceDefinition, lock: Lock, console: Console) -> None:

@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import List
 
 from bundle.atomic import fsync_directory
-from bundle.errors import UsageProblem
 from bundle.text import Text
 
 from .. import activation
 from ..console import Console
-from ..health import Sick, wait_until_healthy
-from ..hosts.interface import ServiceError, ServiceHost
+from ..health import wait_until_healthy
+from ..hosts.interface import ServiceHost
 from ..hosts.systemd import UNITS, SystemdHost
 from ..paths import Prefix
-from ..service import define, manifest_of
-from ..state import read_state
-from ..transaction import translate
-from .session import Done, opened, record, require_installation
+from .serving import serving
+from .session import Done
 
 # Where `systemctl set-property` and `systemctl edit --runtime` put what they add.
 MORE_FOLDERS = (
@@ -39,33 +36,17 @@ def restore_unit(prefix: Prefix, console: Console) -> Done:
         UsageProblem: there is no service to register.
         RagTraceError: the service manager refused, or the service does not answer; run it again.
     """
-    require_installation(prefix)
-    begun = time.monotonic()
-    with opened(prefix, console, serve=False, action="restore-unit"):
-        state = read_state(prefix)
-        settings = state.service
-        definition = define(prefix, state.pointer.generation, settings) if state.pointer is not None else None
-        if state.pointer is None or settings is None or definition is None:
-            raise UsageProblem(
-                Text("설치된 서비스가 없습니다", "no service is installed"), where=str(prefix.root)
-            )
+    with serving(prefix, console, "restore-unit") as service:
+        settings, definition = service.settings, service.required()
         host = activation.host_for(settings)
-        try:
-            for path in _set_aside(host, settings.name):
-                console.note(Text(f"옆으로 옮김: {path}", f"moved aside: {path}"))
-            host.install_unit(definition)
-            if settings.enabled and settings.manager != "none":
-                activation.stop(prefix, settings, host)
-                host.start(definition)
-                wait_until_healthy(definition, host)
-        except (OSError, ServiceError, Sick) as error:
-            raise translate(
-                error, Text("릴리스는 바뀌지 않았습니다", "the release was not changed")
-            ) from error
-        record(prefix, console, "restore-unit", "ok", to=state.pointer.generation)
-        version = manifest_of(prefix, state.pointer.generation).version
-        name = state.pointer.generation
-    return Done("restore-unit", name, version, settings, time.monotonic() - begun)
+        for path in _set_aside(host, settings.name):
+            console.note(Text(f"옆으로 옮김: {path}", f"moved aside: {path}"))
+        host.install_unit(definition)
+        if settings.enabled and settings.manager != "none":
+            activation.stop(prefix, settings, host)
+            host.start(definition)
+            wait_until_healthy(definition, host)
+    return service.done()
 
 
 def _set_aside(host: ServiceHost, name: str) -> List[Path]:

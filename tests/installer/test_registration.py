@@ -131,6 +131,8 @@ def test_a_container_and_a_user_without_a_crontab_have_nothing_registered(
 
 def test_it_runs_out_of_a_generations_tools(prefix: Prefix, tmp_path: Path) -> None:
     for name in ("installer", "bundle"):
-        shutil.copytree(ROOT / name, tmp_path / "04_Scripts" / name)
+        shutil.copytree(
+            ROOT / name, tmp_path / "04_Scripts" / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     done = ask(prefix, tmp_path / "04_Scripts" / "installer" / "registration.py")
     assert json.loads(done.stdout)["manager"] == "systemd", done.stderr

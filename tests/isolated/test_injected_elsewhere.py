@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .carried_python import SERIES, carried_python
-from .host_root import HostKind, release, run_directory
+from .host_root import HostKind
 from .injected.installed import Installed
 from .injected.judging import EXCELLENT, Report
-from .injected.prepared import prepare
+from .injected.prepared import healthy_host, prepare
 from .injected.table import DEFECTS
 from .injected.trial import attempt
 
-pytestmark = pytest.mark.isolated
+pytestmark = pytest.mark.defects
 
 ROWS = ("package-file-changed", "native-library-broken", "settings-readable-by-all", "service-stopped", "index-deleted", "current-link-elsewhere")  # fmt: skip
 
@@ -29,18 +30,13 @@ Elsewhere = tuple[Installed, Report]
 @pytest.fixture(scope="module", params=("trixie", "bullseye"), ids=("debian-13", "debian-11"))
 def elsewhere(able: None, request: pytest.FixtureRequest) -> Iterator[Elsewhere]:
     """A healthy host of another Debian."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with run_directory() as folder:
-        try:
-            with capture.global_and_fixture_disabled():
-                words = ["--python-archive", str(carried_python())]
-                installed = prepare(folder, HostKind(suite=request.param), words, shell=True)
-                report = installed.validate(leave_out=())
-                installed.remember()
-            yield installed, report
-            installed.host.close()
-        finally:
-            release(folder)
+
+    def making(folder: Path) -> Installed:
+        words = ["--python-archive", str(carried_python())]
+        return prepare(folder, HostKind(suite=request.param), words, shell=True)
+
+    with healthy_host(request, making) as (host, reports):
+        yield host, reports[0]
 
 
 def test_a_healthy_host_is_excellent_without_noise(elsewhere: Elsewhere) -> None:

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from .host_root import HostKind, release, run_directory
+from .host_root import HostKind
 from .injected.installed import Installed
 from .injected.judging import EXCELLENT, Report
-from .injected.prepared import prepare
+from .injected.prepared import healthy_host, prepare
 from .injected.table import DEFECTS
 from .injected.trial import attempt
 from .journey import CLI, PREFIX
 from .service_view import ADDRESS
 
-pytestmark = pytest.mark.isolated
+pytestmark = pytest.mark.defects
 
 BUILDER = (sys.executable, "-m", "tests.support.model_release")
 # The tiny models' weights are random, and so is what they think of a text: words stay in the lead, and the reranker
@@ -29,17 +29,10 @@ WithModels = tuple[Installed, Report]
 @pytest.fixture(scope="module")
 def with_models(able: None, request: pytest.FixtureRequest) -> Iterator[WithModels]:
     """A healthy host whose release has models."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with run_directory() as folder:
-        try:
-            with capture.global_and_fixture_disabled():
-                installed = prepare(folder, HostKind(), program=BUILDER, settings=SETTINGS)
-                report = installed.validate(leave_out=())
-                installed.remember()
-            yield installed, report
-            installed.host.close()
-        finally:
-            release(folder)
+    with healthy_host(
+        request, lambda folder: prepare(folder, HostKind(), program=BUILDER, settings=SETTINGS)
+    ) as (host, reports):
+        yield host, reports[0]
 
 
 def test_a_healthy_host_is_excellent_without_noise(with_models: WithModels) -> None:

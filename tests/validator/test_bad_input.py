@@ -337,3 +337,38 @@ def test_a_read_only_folder_is_refused_before_anything_runs(tmp_path: Path) -> N
     )
     assert done.returncode == 2 and done.stdout == ""
     assert "the report cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", ["enterprise_validator", "recovery_assistant"])
+@pytest.mark.parametrize("damage", ["removed", "cut off", "zeroed"])
+def test_a_damaged_file_of_the_program_itself_is_said_in_words(
+    tmp_path: Path, program: str, damage: str
+) -> None:
+    for name in ("bundle", "validator", "recovery"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / f"{program}.py", tmp_path)
+    module = (
+        tmp_path / {"enterprise_validator": "validator", "recovery_assistant": "recovery"}[program] / "cli.py"
+    )
+    if damage == "removed":
+        module.unlink()
+    elif damage == "cut off":
+        module.write_text(module.read_text(encoding="utf-8")[:2000] + "(", encoding="utf-8")
+    else:
+        module.write_bytes(bytes(4096))
+    words = [sys.executable, str(tmp_path / f"{program}.py"), "--prefix", str(tmp_path / "p")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr and "06_Verification" in done.stderr and "손상" in done.stderr
+
+
+def test_a_damaged_check_file_is_no_verdict_and_no_traceback(tmp_path: Path) -> None:
+    for name in ("bundle", "validator"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ENTRY, tmp_path)
+    module = tmp_path / "validator/checks/tools.py"
+    module.write_bytes(module.read_bytes()[:1500])
+    words = [sys.executable, str(tmp_path / ENTRY.name), "--prefix", str(tmp_path / "p"), "--quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 5 and "Traceback" not in done.stderr + done.stdout, done.stderr
+    assert "tools.py" in done.stderr and "EXCELLENT" not in done.stdout

@@ -23,8 +23,8 @@ again; elsewhere somebody has to remove the cause, and then it does. Checks that
 check (SEC-009) is run where something is planted for it. A part of the table is also run on Debian 11 and 13.
 
 Made from `tests/isolated/injected/table.py` by `python -m tests.isolated.injected.page`; a test compares the two, and
-`tests/isolated/test_injected_defects.py` tries every row (`RAGTRACE_DEFECTS=all`: and has every one of them mended; otherwise two in three
-of those are undone instead that are mended by making the release again).
+`make test-defects` tries every row, two hosts at a time. With `RAGTRACE_DEFECTS=all` every row that says so is mended; without it, as CI
+runs it, two in three of those are undone instead that are mended by making the release again.
 
 The clock of a host that is booted in a container is that of the machine below it. For the rows about the clock, the interpreter
 of the validator and of all that it starts is told of another day (`tests/support/clock`); the service keeps the real one.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..host_root import HostKind, fresh_root
+import pytest
+
+from ..host_root import HostKind, fresh_root, release, run_directory
 from ..journey import BUILDER, Journey
 from ..machine import IsolatedHost
 from ..outbound import OutboundRecorder
 from ..story import Story
 from . import surroundings
 from .installed import Installed
+from .judging import Report
 from .secret import SECRET, SECRET_KEY
 
 
@@ -53,3 +57,26 @@ def prepare(
         environment.writelines(f"{line}\n" for line in (f"{SECRET_KEY}={SECRET}", *settings))
     installed.restart()
     return installed
+
+
+@contextmanager
+def healthy_host(
+    request: pytest.FixtureRequest,
+    making: Callable[[Path], Installed],
+    looking: Callable[[Installed], list[Report]] = lambda installed: [installed.validate(leave_out=())],
+) -> Iterator[tuple[Installed, list[Report]]]:
+    """Hold a host that `making` prepares in the folder it is given, with what the validator says of it while it is healthy.
+
+    What it is told of building and installing is shown as it goes.
+    """
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with run_directory() as folder:
+        try:
+            with capture.global_and_fixture_disabled():
+                installed = making(folder)
+                reports = looking(installed)
+                installed.remember()
+            yield installed, reports
+            installed.host.close()
+        finally:
+            release(folder)
