@@ -28,6 +28,7 @@ from ragtrace.adapters.kiwi import KiwiAnalyzer
 from ragtrace.adapters.sqlite_records import SqliteRecords
 from ragtrace.adapters.tantivy_index import TantivyIndex
 from ragtrace.adapters.vectors.choose import build as build_vectors
+from ragtrace.adapters.vectors.embedded import EmbeddedVectors
 from ragtrace.application.following import Follower
 from ragtrace.application.ports import IndexEntry, IndexMark, StoredDocument
 from ragtrace.application.retrieve import Retrieve
@@ -100,7 +101,14 @@ def filled(corpus: Corpus, analyzer: KiwiAnalyzer, folder: Path) -> Retrieve:
     model = HashEmbedding(_DIMENSION, frozenset({"dense"}))
     vectors = build_vectors(folder / "vectors", VectorSettings(), model, records.state().records)
     vectors.acquire()
-    Follower(records, model).follow(vectors)
+    follower = Follower(records, model)
+    follower.follow(vectors)
+    # As the service does it: codes of the vectors, or a graph over them, made in a child and taken over.
+    assert isinstance(vectors, EmbeddedVectors)
+    vectors.maintain(follower.follow)
+    while vectors.building:
+        time.sleep(0.2)
+        vectors.maintain(follower.follow)
     return Retrieve(records, index, analyzer, SearchRules(), model, vectors)
 
 

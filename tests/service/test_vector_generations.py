@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ragtrace.adapters.vectors import files
+from ragtrace.adapters.vectors import building, embedded, files
 from ragtrace.adapters.vectors.embedded import EmbeddedVectors
 from ragtrace.application.ports import IndexMark, VectorIndex
-from ragtrace.domain.scope import Scope
+from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import BusyProblem, NotReady, StorageProblem
 from tests.service.vector_support import embedding, entry, plan
 
@@ -52,6 +53,13 @@ def nothing(_: VectorIndex) -> None:
 
 def kept(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def edges(generation: Path) -> set[int]:
+    """Return how many edges a node has in the indexes over dense vectors that were built."""
+    return {
+        json.loads(path.read_bytes())["m"] for path in generation.rglob("vector_index-dense/hnsw_config.json")
+    }
 
 
 def built(index: EmbeddedVectors, follow: object = nothing) -> None:
@@ -183,8 +191,7 @@ def test_beyond_the_limit_a_graph_is_built_in_a_child_and_taken_over(
     assert followed == [MARK] and kept(tmp_path) == ["g-000002"]
     assert index._live is not None and index._live.indexed == 400
     assert (index.size(), index.mark()) == (391, IndexMark(2, "model-1", "r"))
-    graphs = list((tmp_path / "g-000002").rglob("graph.bin"))
-    assert graphs, "no graph was built"
+    assert edges(tmp_path / "g-000002") == {building.EDGES}
     for number in (10, 123, 399):
         for leg in ("dense", "sparse", "colbert"):
             assert index.search(embedding(number), leg, 1)[0].chunk_id == f"{number:032x}"
@@ -198,6 +205,40 @@ def test_beyond_the_limit_a_graph_is_built_in_a_child_and_taken_over(
     index.close()
     again = vectors(tmp_path, opened, limit=300)
     assert again._live is not None and again._live.indexed == 400 and again.size() == 391
+
+
+def test_many_vectors_are_compared_by_their_codes_first_and_scored_by_themselves(
+    tmp_path: Path, opened: list[EmbeddedVectors], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "CODES_FROM", 300)
+    index = vectors(tmp_path, opened)
+    filled(index, 400)
+    asked = [embedding(number) for number in (3, 123, 5000)]
+    scopes = (EVERYTHING, Scope(since="2024-01-01"))
+    exact = [index.search(each, "dense", 20, scope) for each in asked for scope in scopes]
+    built(index)
+    assert index._live is not None and (index._live.build, index._live.indexed) == ("codes", 400)
+    assert list((tmp_path / "g-000002").rglob("quantized.data")), "no codes were made"
+    assert edges(tmp_path / "g-000002") == {0}
+    coded = [index.search(each, "dense", 20, scope) for each in asked for scope in scopes]
+    for before, after in zip(exact, coded, strict=True):
+        assert [hit.chunk_id for hit in after] == [hit.chunk_id for hit in before]
+        assert [hit.score for hit in after] == pytest.approx([hit.score for hit in before], abs=1e-6)
+    # What comes after is found as well, and a fraction of it is no reason to build again.
+    index.update([], [entry("late", "late", 5000)], IndexMark(2, "model-1", "r"))
+    assert index.search(embedding(5000), "dense", 1)[0].chunk_id == "late"
+    index.maintain(nothing)
+    assert index._building is None
+    # A lower limit asks for a graph although the codes hold every chunk; cleared, there is neither.
+    index.close()
+    index = vectors(tmp_path, opened, limit=350)
+    built(index)
+    assert index._live is not None and index._live.build == "graph"
+    index.clear()
+    assert (index._live.build, index._live.indexed) == ("plain", 0)
+    index.close()
+    again = vectors(tmp_path, opened)
+    assert again._live is not None and again._live.build == "plain"
 
 
 def test_the_space_of_deleted_chunks_is_taken_back(tmp_path: Path, opened: list[EmbeddedVectors]) -> None:

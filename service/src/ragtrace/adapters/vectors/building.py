@@ -1,6 +1,6 @@
-"""Build the graph over dense vectors, and squeeze out what was deleted, in a process of its own.
+"""Build codes of dense vectors, a graph over them, and squeeze out what was deleted, in a process of its own.
 
-The library's `optimize` keeps the interpreter's lock until it is through - minutes. So a child works on a copy that
+The library's `optimize` keeps the interpreter's lock until it is through - minutes for a graph. So a child works on a copy that
 nobody else uses, and the parent takes the copy over when it is done. A child whose parent has gone finishes or dies;
 either way the copy is only ever used once it says it is complete.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragtrace.adapters.vectors import files
-from ragtrace.adapters.vectors.payload import VectorPlan
+from ragtrace.adapters.vectors.payload import Build, VectorPlan
 from ragtrace.errors import StorageProblem
 from ragtrace.text import Text
 
@@ -33,10 +33,10 @@ class Building:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path, plan: VectorPlan, *, graph: bool) -> Building:
+    def start(cls, folder: Path, plan: VectorPlan, build: Build) -> Building:
         """Start a child on a folder with a copied shard."""
         words = [sys.executable, "-m", "ragtrace.adapters.vectors.building", str(folder)]
-        job = {**plan.plain(), "graph": graph}
+        job = {**plan.plain(), "build": build}
         files.write_json(folder / "job.json", job)
         with open(folder / "build.log", "wb") as log:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -52,7 +52,7 @@ class Building:
         said = (self.folder / "build.log").read_bytes()[-2000:].decode("utf-8", "replace").strip()
         raise StorageProblem(
             Text(
-                "벡터 색인의 그래프를 만들지 못했습니다.", "The graph of the vector index could not be built."
+                "벡터 색인을 새로 짜지 못했습니다.", "The vector index could not be built beside itself."
             ),
             where=f"{self.folder}: exit {code}: {said}"[:1000],
             state=Text("지금의 색인으로 계속 검색합니다.", "The present index goes on being searched."),
@@ -79,7 +79,13 @@ def main(folder: Path) -> int:
     job = files.read_json(folder / "job.json") or {}
     plan = VectorPlan(job["fingerprint"], job["dimension"], frozenset(job["legs"]))
     with translated(folder):
-        config = shard_config(plan, m=EDGES if job["graph"] else 0, indexing_kb=1 if job["graph"] else None)
+        build = job["build"]
+        config = shard_config(
+            plan,
+            m=EDGES if build == "graph" else 0,
+            codes=build != "plain",
+            indexing_kb=1 if build != "plain" else None,
+        )
         shard = edge.EdgeShard.load(str(folder / files.SHARD), config)
         shard.optimize()
         shard.flush()

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ragtrace.adapters.vectors import files
 from ragtrace.adapters.vectors.building import Building
 from ragtrace.adapters.vectors.generations import Generations, remove, stored
-from ragtrace.adapters.vectors.payload import VectorPlan, not_usable, require_query
+from ragtrace.adapters.vectors.payload import BUILDS, Build, VectorPlan, not_usable, require_query
 from ragtrace.adapters.vectors.qdrant_edge import Closed, EdgeVectors
 from ragtrace.application.ports import Embedding, Hit, IndexMark, Output, VectorEntry, VectorIndex
 from ragtrace.domain.scope import EVERYTHING, Scope
@@ -20,7 +20,9 @@ from ragtrace.errors import BusyProblem, IndexDamage, StorageProblem
 
 LOG = logging.getLogger("ragtrace")
 _T = TypeVar("_T")
-# A graph is made again when a third of the chunks came after it; space of deleted chunks is taken back from half on.
+# Comparing a question with fewer vectors than these takes about 2 ms; from there on their codes are compared first.
+CODES_FROM = 10_000
+# A build is made again when a third of the chunks came after it; space of deleted chunks is taken back from half on.
 _NEW_SHARE, _DEAD_SHARE, _DEAD_LEAST = 1 / 3, 0.5, 1000
 
 
@@ -52,6 +54,11 @@ class EmbeddedVectors:
         """Say whether this process has the index and every chunk has been in it once."""
         live = self._live
         return live is not None and live.usable
+
+    @property
+    def building(self) -> bool:
+        """Say whether a child is at work beside the live index."""
+        return self._building is not None
 
     @property
     def wished(self) -> bool:
@@ -135,7 +142,7 @@ class EmbeddedVectors:
             self._generations.tidy(live.folder)
             wanted = self._wanted(live)
             if wanted is not None:
-                self._begin(live, graph=wanted)
+                self._begin(live, wanted)
             return
         try:
             if not self._building.done():
@@ -175,17 +182,24 @@ class EmbeddedVectors:
                 self._generations.set_aside(chosen)
         return EdgeVectors(self._generations.begun(), self.plan)
 
-    def _wanted(self, live: EdgeVectors) -> bool | None:
-        """Say what is to be built: True a graph, False only smaller files, None nothing."""
+    def _wanted(self, live: EdgeVectors) -> Build | None:
+        """Say what is to be built, None for nothing."""
         size = live.size()
         if size == self._failed_at:
             return None
         dead = live.dead > max(_DEAD_LEAST, _DEAD_SHARE * size)
-        if size > self._exact_limit and "dense" in self.plan.legs:
-            return True if dead or size - live.indexed > _NEW_SHARE * size else None
-        return False if dead else None
+        fitting = self._fitting(size)
+        if fitting == "plain":
+            return fitting if dead else None
+        more = BUILDS.index(fitting) > BUILDS.index(live.build)
+        return fitting if dead or more or size - live.indexed > _NEW_SHARE * size else None
 
-    def _begin(self, live: EdgeVectors, *, graph: bool) -> None:
+    def _fitting(self, size: int) -> Build:
+        if "dense" not in self.plan.legs:
+            return "plain"
+        return "graph" if size > self._exact_limit else "codes" if size > CODES_FROM else "plain"
+
+    def _begin(self, live: EdgeVectors, build: Build) -> None:
         needed = 3 * stored(live.folder)
         if shutil.disk_usage(self.folder).free < needed:
             LOG.warning("no space to build the vector index beside itself: %d bytes are needed", needed)
@@ -193,8 +207,8 @@ class EmbeddedVectors:
             return
         folder = self._generations.place_to_build()
         live.copy_to(folder)
-        self._building = Building.start(folder, self.plan, graph=graph)
-        LOG.info("building the vector index beside itself: %d chunks, graph %s", live.size(), graph)
+        self._building = Building.start(folder, self.plan, build)
+        LOG.info("building the vector index beside itself: %d chunks, %s", live.size(), build)
 
     def _take_over(self, live: EdgeVectors, follow: Callable[[VectorIndex], object]) -> None:
         assert self._building is not None
@@ -203,8 +217,11 @@ class EmbeddedVectors:
         built = files.read_json(folder / "built.json") or {}
         for name in ("job.json", "built.json", "build.log"):
             (folder / name).unlink(missing_ok=True)
-        indexed = int(built.get("chunks", 0)) if job.get("graph") else 0
-        files.write_json(folder / files.GENERATION, {**self.plan.plain(), "indexed": indexed})
+        build = job.get("build", "plain")
+        indexed = 0 if build == "plain" else int(built.get("chunks", 0))
+        files.write_json(
+            folder / files.GENERATION, {**self.plan.plain(), "build": build, "indexed": indexed}
+        )
         beside = EdgeVectors(self._generations.place(folder), self.plan)
         try:
             # What has changed since the copy was made.

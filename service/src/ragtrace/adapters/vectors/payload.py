@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ragtrace.application.ports import Embedding, Output, VectorEntry
 from ragtrace.domain.scope import Scope, day_number
@@ -14,6 +14,9 @@ from ragtrace.text import Text
 
 # Raised when points of an older layout could not be searched as these are.
 LAYOUT = "vectors-v1"
+# What a child makes of a shard: smaller files, codes beside the dense vectors, a graph over them too.
+Build = Literal["plain", "codes", "graph"]
+BUILDS: tuple[Build, ...] = ("plain", "codes", "graph")
 # Keyword, keyword and integer index; `chunk` is only read.
 DOCUMENT, GROUP, DAY, CHUNK = "document", "group", "day", "chunk"
 _NAMES = uuid.UUID("6f5b2f0a-3a59-5a0f-9e0c-6d9a6d0d2a11")
