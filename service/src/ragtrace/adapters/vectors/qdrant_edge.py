@@ -17,7 +17,6 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from ragtrace.adapters.durable import sync_folder
 from ragtrace.adapters.vectors import files
 from ragtrace.adapters.vectors.payload import (
     CHUNK,
