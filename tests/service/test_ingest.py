@@ -18,6 +18,7 @@ from ragtrace.application.ports import FileContent, FoundFile, IndexEntry, Index
 from ragtrace.application.reading import ReadInTurn
 from ragtrace.application.reconcile import bring_in_step, in_step
 from ragtrace.domain.chunks import ChunkRules
+from ragtrace.domain.documents import ParsedDocument
 from ragtrace.errors import UsageProblem
 from ragtrace.testing.memory import LineParser, MemoryIndex, MemoryRecords, MemorySource, WordAnalyzer
 from ragtrace.text import Text
@@ -218,6 +219,31 @@ def test_a_refused_file_is_not_parsed_again_until_its_content_or_the_recipe_chan
     assert [each.path for each in use_case.records.refused()] == ["empty.txt"]
     del source.contents["empty.txt"]
     use_case.run(source)
+    assert use_case.records.refused() == []
+
+
+class PartParser(LineParser):
+    """Reads what begins with "일부" in part."""
+
+    def parse(self, data: bytes, path: str) -> ParsedDocument:
+        parsed = super().parse(data, path)
+        lacks = Text("2쪽 가운데 1쪽에 글이 없습니다.", "1 of 2 pages have no text.")
+        return dataclasses.replace(parsed, lacks=lacks) if parsed.title.startswith("일부") else parsed
+
+
+def test_a_document_read_in_part_is_found_and_its_file_listed_until_it_is_read_whole() -> None:
+    use_case = dataclasses.replace(ingest(), reader=ReadInTurn((PartParser(),)))
+    source = MemorySource({**FILES, "d.txt": "일부\n점심 시간".encode()})
+    for status, others in (("added", "added"), ("unchanged", "unchanged"), ("updated", "updated")):
+        wishes = Wishes(group="인사") if status == "updated" else None
+        report = use_case.run(source, wishes)
+        assert statuses(report) == {"d.txt": status, "a.txt": others, "b.txt": others, "c.txt": others}
+        assert (report.partial, report.failed) == (1, False)
+        assert [each.path for each in report.outcomes if each.reason] == ["d.txt"]
+        assert [(each.path, each.status) for each in use_case.records.refused()] == [("d.txt", "partial")]
+    assert asking(use_case).answer("점심").supported
+    source.contents["d.txt"] = "전부\n점심 시간".encode()
+    assert use_case.run(source).partial == 0
     assert use_case.records.refused() == []
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ragtrace.adapters.sqlite_records import SqliteRecords
+from tests.service.parsers.pdf_writer import Pdf
 from tests.service.support import write
 from tests.service.test_cli import CLI, environment, home, result, run
 
@@ -51,6 +52,23 @@ def test_each_files_outcome_is_reported_and_refused_files_are_listed(home: Path,
     refused = result(run(home, "documents", "list", "--refused", "--json", **EXTRA))
     assert [each["path"] for each in refused["refused"]] == ["=cmd|x.txt", "깨짐.pdf"]
     assert run(home, "ingest", str(folder), "--report", "/nonexistent/r", **EXTRA).returncode == 1
+
+
+def test_a_partly_scanned_pdf_is_taken_in_with_a_warning_and_what_is_not_read_says_what_to_do(
+    home: Path, tmp_path: Path
+) -> None:
+    scanned = Pdf(["여비 규정이다.", ""], picture=True).write()
+    folder = write(
+        tmp_path / "docs", {"일부.pdf": scanned, "전부.pdf": Pdf(["", ""], picture=True).write(), "옛.hml": "<HWPML/>"}
+    )  # fmt: skip
+    done = run(home, "ingest", str(folder), "--report", str(tmp_path / "r.csv"), "--lang", "ko", **EXTRA)
+    assert "added     일부.pdf: 2쪽 가운데 1쪽에 글이 없습니다(스캔?)." in done.stdout
+    assert "일부만 읽은 파일 1개" in done.stdout and "OCR" in done.stdout
+    with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = {row["path"]: row["reason"] for row in csv.DictReader(stream)}
+    assert "1쪽에 글이 없습니다" in rows["일부.pdf"] and "HWPX" in rows["옛.hml"]
+    listed = run(home, "documents", "list", "--refused", "--lang", "en", **EXTRA).stdout
+    assert "1 of 2 pages have no text (scanned?)" in listed and titles(home) == {"일부.pdf"}
 
 
 def test_documents_are_removed_by_path_id_folder_and_group(home: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ragtrace.application.ports import DocumentReader, FileContent, ReadFile
 from ragtrace.application.reading import ReadInTurn
 from ragtrace.domain.documents import ParsedDocument
 from ragtrace.errors import ParseProblem
+from ragtrace.text import Text
 from tests.service import bad_parsers
 
 FACTORY = "tests.service.bad_parsers:parsers"
@@ -164,6 +165,13 @@ def children() -> set[str]:
             if parent == own and state != "Z":
                 found.add(folder.name)
     return found
+
+
+def test_what_a_document_lacks_comes_out_of_the_child() -> None:
+    lacks = Text("둘 가운데 하나", "one of two")
+    for parsed in (ParsedDocument("a", (), lacks=lacks), ParsedDocument("a", ())):
+        frame = parse_worker.pack_answer(ReadFile("a", parsed, 0.5), False)
+        assert parse_worker.unpack_answer("a", frame)[0].outcome == parsed
 
 
 def test_real_formats_go_through_recognition_in_a_child_as_in_this_process() -> None:

@@ -11,6 +11,7 @@ from ragtrace.adapters import pdf
 from ragtrace.adapters.pdf import PdfParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
+from ragtrace.text import Text
 from tests.service.parsers.pdf_writer import At, Pdf
 
 
@@ -215,6 +216,15 @@ def test_a_scanned_pdf_is_refused_and_says_so() -> None:
 
 def test_an_empty_page_is_no_scan() -> None:
     assert parsed(Pdf([""])).sections == ()
+    assert parsed(Pdf(["글이다.", ""])).lacks is None
+
+
+def test_pages_that_are_scanned_are_counted_beside_those_with_text() -> None:
+    result = parsed(Pdf(["여비 규정이다.", "", ""], picture=True))
+    assert [section.text for section in result.sections] == ["여비 규정이다."]
+    assert result.lacks == Text(
+        "3쪽 가운데 2쪽에 글이 없습니다(스캔?).", "2 of 3 pages have no text (scanned?)."
+    )
 
 
 def test_text_in_letters_that_nobody_knows_is_refused() -> None:

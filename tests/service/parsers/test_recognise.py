@@ -50,6 +50,9 @@ def test_content_of_another_family_is_named(suffix: str, content: str) -> None:
     assert content[1:].upper() in caught.value.summary.ko
 
 
+HWPML = '<?xml version="1.0" encoding="UTF-8" standalone="no" ?>\n<HWPML Style="embed" Version="2.8"><HEAD/></HWPML>'
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -61,6 +64,9 @@ def test_content_of_another_family_is_named(suffix: str, content: str) -> None:
         (b"{\\rtf1\\ansi", "RTF"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(50), "압축"),
         (b"HWP Document File V3.00 \x1a\1\2", "한글 3.0"),
+        (HWPML.encode(), "HWPML"),
+        (HWPML.encode("utf-16"), "HWPML"),
+        (HWPML.partition("?>")[2].encode("utf-8-sig"), "HWPML"),
         (compound_file({"WordDocument": b"x" * 5000, "1Table": b"y"}), "Word"),
         (compound_file({"Workbook": b"x"}), "Excel"),
         (compound_file({"PowerPoint Document": b"x"}), "PowerPoint"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ragtrace.application.ports import FoundFile
-from ragtrace.application.reading import wanted
+from ragtrace.application.reading import suffix_of, wanted
 from ragtrace.errors import AccessProblem, ParseProblem, UsageProblem
 from ragtrace.text import Text
 
@@ -18,6 +18,19 @@ _OUTSIDE = Text(
 )
 _BAD_NAME = Text("파일 이름이 UTF-8이 아닙니다.", "The file name is not UTF-8.")
 _UNSUPPORTED = Text("지원하지 않는 형식입니다.", "This format is not supported.")
+# Ending -> what such a file is, and as what to save it.
+_OTHERS = {
+    ".hml": ("HWPML(한글 XML)", "HWPML (the XML of Hangul)", "HWPX"),
+    ".hwt": ("한글 서식", "Hangul template", "HWPX"),
+    ".doc": ("Word 97-2003", "Word 97-2003", "DOCX"),
+    ".xls": ("Excel 97-2003", "Excel 97-2003", "XLSX"),
+    ".xlsb": ("Excel 이진", "binary Excel", "XLSX"),
+    ".ppt": ("PowerPoint 97-2003", "PowerPoint 97-2003", "PPTX"),
+    ".rtf": ("RTF", "RTF", "DOCX"),
+    ".odt": ("OpenDocument", "OpenDocument", "DOCX"),
+    ".ods": ("OpenDocument", "OpenDocument", "XLSX"),
+    ".odp": ("OpenDocument", "OpenDocument", "PPTX"),
+}
 
 
 class FolderSource:
@@ -91,7 +104,7 @@ class FolderSource:
             # Records and answers are UTF-8 throughout, so such a name could be neither kept nor shown.
             return FoundFile(relative.encode("utf-8", "backslashreplace").decode(), _BAD_NAME)
         if not wanted(relative, suffixes):
-            return FoundFile(relative, _UNSUPPORTED, ignored=True)
+            return FoundFile(relative, _unsupported(relative), ignored=True)
         if os.path.islink(path) and not self._inside(path):
             return FoundFile(relative, _OUTSIDE)
         try:
@@ -119,6 +132,16 @@ class FolderSource:
             ),
             hint=Text("ingest.max_file_mb를 확인하십시오.", "See ingest.max_file_mb."),
         )
+
+
+def _unsupported(path: str) -> Text:
+    if (other := _OTHERS.get(suffix_of(path))) is None:
+        return _UNSUPPORTED
+    ko, en, better = other
+    return Text(
+        f"{ko} 형식은 읽지 않습니다. {better}로 저장해 주십시오.",
+        f"The format {en} is not read. Save it as {better}.",
+    )
 
 
 def unreadable_text() -> Text:

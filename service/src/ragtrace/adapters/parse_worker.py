@@ -68,6 +68,7 @@ def pack_answer(read: ReadFile, last: bool) -> bytes:
     else:
         parsed = read.outcome
         document["title"], document["date"] = parsed.title, parsed.date
+        document["lacks"] = parsed.lacks
         document["sections"] = [(each.path, each.text, each.page) for each in parsed.sections]
     return json.dumps(document).encode("ascii")
 
@@ -85,7 +86,8 @@ def unpack_answer(path: str, frame: bytes) -> tuple[ReadFile, bool]:
                 Section(tuple(str(part) for part in parts), str(text), int(page))
                 for parts, text, page in document["sections"]
             )
-            outcome = ParsedDocument(str(document["title"]), sections, str(document["date"]))
+            lacks = Text(*document["lacks"]) if document["lacks"] else None
+            outcome = ParsedDocument(str(document["title"]), sections, str(document["date"]), lacks)
         return ReadFile(path, outcome, float(document["seconds"])), bool(document["last"])
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error

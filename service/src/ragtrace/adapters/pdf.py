@@ -65,7 +65,7 @@ def _read(data: bytes, path: str) -> ParsedDocument:
     except PdfiumError as error:
         raise _refused(error) from error
     try:
-        pages = _pages(document)
+        pages, lacks = _pages(document)
         marks = _bookmarks(document)
         title, day = document.get_metadata_value("Title"), _day(document)
     except PdfiumError as error:
@@ -83,12 +83,14 @@ def _read(data: bytes, path: str) -> ParsedDocument:
         _page(lines, found, broken, outline)
     sections = outline.sections()
     return ParsedDocument(
-        choose_title(path, title, largest(first, body)), sections, choose_date(path, day, sections)
+        choose_title(path, title, largest(first, body)), sections, choose_date(path, day, sections), lacks
     )
 
 
-def _pages(document: PdfDocument) -> list[Sequence[Line]]:
-    """Return every page's lines. Raises `ParseProblem` when there are too many, or none that can be read."""
+def _pages(document: PdfDocument) -> tuple[list[Sequence[Line]], Text | None]:
+    """Return every page's lines, and what could not be read. Raises `ParseProblem` when there are too many, or none that
+    can be read.
+    """
     count = len(document)
     if count > PDF_PAGES:
         raise _too_long(f"{count:,}쪽", f"{count:,} pages")
@@ -101,7 +103,7 @@ def _pages(document: PdfDocument) -> list[Sequence[Line]]:
             raise damaged(f"page {at + 1}") from error
         try:
             found = page_text(page)
-            if not found.lines and at < 50:
+            if not found.lines:
                 pictures += has_picture(page)
         finally:
             page.close()
@@ -128,7 +130,27 @@ def _pages(document: PdfDocument) -> list[Sequence[Line]]:
             Text("글이 없이 그림뿐인 스캔 PDF입니다.", "It is a scanned PDF: pictures without text."),
             hint=Text("OCR을 거친 PDF를 넣어 주십시오.", "Run OCR on it first."),
         )
-    return pages
+    return pages, _lacking(count, pictures, unreadable)
+
+
+def _lacking(count: int, pictures: int, unreadable: int) -> Text | None:
+    """Say of a document that was read which share of its `count` pages was not."""
+    said: list[Text] = []
+    if pictures:
+        said.append(
+            Text(
+                f"{count}쪽 가운데 {pictures}쪽에 글이 없습니다(스캔?).",
+                f"{pictures} of {count} pages have no text (scanned?).",
+            )
+        )
+    if unreadable:
+        said.append(
+            Text(
+                f"{count}쪽 가운데 {unreadable}쪽은 글꼴에 글자 정보가 없어 읽지 못했습니다.",
+                f"{unreadable} of {count} pages were not read: their fonts do not say which characters they show.",
+            )
+        )
+    return Text(" ".join(one.ko for one in said), " ".join(one.en for one in said)) if said else None
 
 
 def _bookmarks(document: PdfDocument) -> list[Bookmark]:

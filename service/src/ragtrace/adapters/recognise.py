@@ -28,6 +28,9 @@ _HTML: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# HWPML, the older XML of Hangul, in UTF-8 or UTF-16 without its zeros.
+_HWPML: Final = re.compile(rb"(?:<\?xml.{0,200}?\?>\s*)?(?:<!.{0,500}?>\s*)?<HWPML\b", re.DOTALL)
+
 _PICTURE: Final = Text("그림", "a picture")
 _ARCHIVE: Final = Text("압축 파일", "an archive")
 _OPEN_DOCUMENT: Final = Text("ODF(OpenDocument) 문서", "an OpenDocument file")
@@ -96,6 +99,11 @@ def _kind(data: bytes, suffix: str) -> str:
     _refuse_foreign(head, suffix)
     if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
         raise _misnamed(suffix, _WEB_PAGE)
+    if _HWPML.match(head.lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()):
+        raise ParseProblem(
+            Text("HWPML(한글 XML) 문서입니다.", "It is an HWPML document (the XML of Hangul)."),
+            hint=Text("한글에서 HWPX로 저장해 주십시오.", "Save it as HWPX in Hangul."),
+        )
     raise ParseProblem(
         Text(
             f"{suffix[1:].upper()} 형식이 아니거나 손상되었습니다.",

@@ -32,6 +32,7 @@ from ragtrace.text import Text
 PARSER_VERSION = 2
 Status = Literal["added", "updated", "unchanged", "skipped", "failed", "removed"]
 STATUSES: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "skipped", "failed")
+_TAKEN: tuple[Status, ...] = ("added", "updated", "unchanged")
 _NO_TEXT = Text("글이 없습니다.", "It holds no text.")
 _EMPTY_SOURCE = Text(
     "폴더가 비어 있어 아무 문서도 지우지 않았습니다(연결이 끊긴 폴더일 수 있음).",
@@ -41,7 +42,7 @@ _EMPTY_SOURCE = Text(
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file, and why where it was not taken in. `seconds` is what parsing it took."""
+    """What became of one file, and why where it was not taken in, or not all of it. `seconds` is what parsing took."""
 
     path: str
     status: Status
@@ -73,6 +74,11 @@ class IngestReport:
     def failed(self) -> bool:
         """Say whether any file could not be taken in."""
         return self._counts["failed"] > 0
+
+    @property
+    def partial(self) -> int:
+        """Return how many documents lack something of their file."""
+        return sum(each.reason is not None and each.status in _TAKEN for each in self.outcomes)
 
     @property
     def changed(self) -> bool:
@@ -231,7 +237,7 @@ class _Run:
                 try:
                     data = self._source.read(found.path)
                 except (ParseProblem, AccessProblem) as problem:
-                    self._refuse(found, "failed", problem.summary)
+                    self._refuse(found, "failed", _said(problem))
                 else:
                     digest = hashlib.sha256(data).hexdigest()
                     if not self._is_settled(found, digest):
@@ -247,9 +253,10 @@ class _Run:
         if before is not None and (before.sha256, before.recipe) == (digest, recipe):
             if self._wishes.group not in (None, before.group):
                 return False
-            if refused is not None:
+            lacks = refused.reason if refused is not None and refused.status == "partial" else None
+            if refused is not None and lacks is None:
                 self._forgotten.append(refused.document_id)
-            self._note(found, "unchanged", chunks=before.chunk_count)
+            self._note(found, "unchanged", lacks, chunks=before.chunk_count)
             return True
         if refused is None or self._wishes.retry or (refused.sha256, refused.recipe) != (digest, recipe):
             return False
@@ -260,7 +267,7 @@ class _Run:
         found = self._found[read.path]
         digest, size = self._digests.pop(read.path)
         if isinstance(read.outcome, ParseProblem):
-            self._refuse(found, "failed", read.outcome.summary, digest, read.seconds)
+            self._refuse(found, "failed", _said(read.outcome), digest, read.seconds)
             return
         before = self._known.get(read.path)
         stored = self._document(read.path, read.outcome, digest, size)
@@ -269,7 +276,10 @@ class _Run:
             return
         self._stored.append(stored)
         status: Status = "added" if before is None else "updated"
-        self._note(found, status, chunks=len(stored.chunks), seconds=read.seconds)
+        lacks = read.outcome.lacks
+        if lacks is not None:
+            self._refusals.append(self._refusal(found, "partial", lacks, digest))
+        self._note(found, status, lacks, chunks=len(stored.chunks), seconds=read.seconds)
 
     def _document(self, path: str, parsed: ParsedDocument, digest: str, size: int) -> StoredDocument:
         identity = document_id(self._source.name, path)
@@ -295,21 +305,22 @@ class _Run:
         self, found: FoundFile, status: Status, reason: Text, digest: str = "", seconds: float = 0.0
     ) -> None:
         """Note a file that was not taken in; its document, if there is one, keeps its last good text."""
-        self._refusals.append(
-            RefusedFile(
-                document_id=document_id(self._source.name, found.path),
-                source=self._source.name,
-                path=found.path,
-                status=status,
-                size=found.size,
-                mtime_ns=found.mtime_ns,
-                sha256=digest,
-                recipe=self._use_case.recipe,
-                reason=reason,
-                at=self._now(),
-            )
-        )
+        self._refusals.append(self._refusal(found, status, reason, digest))
         self._note(found, status, reason, seconds=seconds)
+
+    def _refusal(self, found: FoundFile, status: str, reason: Text, digest: str) -> RefusedFile:
+        return RefusedFile(
+            document_id=document_id(self._source.name, found.path),
+            source=self._source.name,
+            path=found.path,
+            status=status,
+            size=found.size,
+            mtime_ns=found.mtime_ns,
+            sha256=digest,
+            recipe=self._use_case.recipe,
+            reason=reason,
+            at=self._now(),
+        )
 
     def _note(
         self,
@@ -329,6 +340,13 @@ class _Run:
 
     def _now(self) -> str:
         return self._use_case.clock.now().isoformat(timespec="seconds")
+
+
+def _said(problem: ParseProblem | AccessProblem) -> Text:
+    """Return in one line what is wrong and what to do."""
+    if problem.hint is None:
+        return problem.summary
+    return Text(f"{problem.summary.ko} {problem.hint.ko}", f"{problem.summary.en} {problem.hint.en}")
 
 
 def summarize(report: IngestReport) -> Iterator[tuple[Status, int]]:

@@ -8,6 +8,8 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
+from ragtrace.text import Text
+
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_./]?(0[1-9]|1[0-2])[-_./]?(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
@@ -25,11 +27,12 @@ class Section:
 
 @dataclass(frozen=True)
 class ParsedDocument:
-    """What a parser found in a file. `date` is an ISO day or empty."""
+    """What a parser found in a file. `date` is an ISO day or empty; `lacks` says what of the file could not be read."""
 
     title: str
     sections: tuple[Section, ...]
     date: str = ""
+    lacks: Text | None = None
 
 
 @dataclass(frozen=True)

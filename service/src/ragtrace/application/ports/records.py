@@ -35,8 +35,9 @@ class RecordsState:
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """A file whose content was refused: `status` is `failed` or `skipped`. While its bytes and the recipe are the same,
-    reading it again would end the same. `mtime_ns` is 0 where the source has no times.
+    """A file whose content was refused: `status` is `failed` or `skipped`, or `partial` beside the document where some of
+    it could not be read. While its bytes and the recipe are the same, reading it again would end the same. `mtime_ns` is
+    0 where the source has no times.
     """
 
     document_id: str

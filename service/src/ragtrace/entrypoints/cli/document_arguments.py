@@ -80,7 +80,8 @@ def documents_arguments(actions: Actions, common: argparse.ArgumentParser, text:
         "--refused",
         action="store_true",
         help=text(
-            "받아들이지 않은 파일과 그 이유", "the files that were not taken in, and why, in their place"
+            "받아들이지 않았거나 일부만 읽은 파일과 그 이유",
+            "in their place the files that were not taken in, or only in part, and why",
         ),
     )
     listing.set_defaults(run="documents:documents_list")

@@ -37,8 +37,8 @@ def _list_refused(container: Container, arguments: argparse.Namespace, console: 
         console.say(f"{each.status:8}  {each.at[:10]}  {each.path}: {each.reason.to(console.lang)}")
     console.say(
         Text(
-            f"받아들이지 않은 파일 {len(refused)}개 중 {len(shown)}개",
-            f"{len(shown)} of {len(refused)} refused files",
+            f"받아들이지 않았거나 일부만 읽은 파일 {len(refused)}개 중 {len(shown)}개",
+            f"{len(shown)} of {len(refused)} files not taken in, or only in part",
         )
     )
     console.data(

@@ -95,23 +95,31 @@ class _Work:
     def tell(self, report: IngestReport) -> None:
         """Say what the run has come to."""
         documents, chunks = self.container.records.counts()
-        failed, skipped = report.count("failed"), report.count("skipped")
+        failed, skipped, partial = report.count("failed"), report.count("skipped"), report.partial
         self.console.say(
             Text(
                 f"문서 {documents}개, 조각 {chunks}개가 검색됩니다. 원본: {report.source}",
                 f"{documents} documents, {chunks} chunks are searchable. Source: {report.source}",
             )
         )
-        if failed or skipped:
+        if failed or partial:
             self.console.say(
                 Text(
-                    f"받아들이지 못한 파일 {failed}개, 건너뛴 파일 {skipped}개. 이유: ragtrace documents list --refused",
-                    f"{failed} files failed, {skipped} were skipped. Why: ragtrace documents list --refused",
+                    f"받아들이지 못한 파일 {failed}개, 일부만 읽은 파일 {partial}개. 이유: ragtrace documents list --refused",
+                    f"{failed} files failed, {partial} were read in part. Why: ragtrace documents list --refused",
+                )
+            )
+        if skipped:
+            self.console.say(
+                Text(
+                    f"건너뛴 파일 {skipped}개(지원하지 않는 형식이거나 글이 없음). 이름과 이유: --verbose 또는 --report",
+                    f"{skipped} files were skipped (format not supported, or no text). Which, and why: --verbose or --report",
                 )
             )
 
     def _outcome(self, outcome: FileOutcome) -> None:
-        if outcome.status == "failed" or (self._verbose and outcome.status != "unchanged"):
+        unread = outcome.reason is not None and outcome.status in ("failed", "added", "updated")
+        if unread or (self._verbose and outcome.status != "unchanged"):
             reason = f": {outcome.reason.to(self.console.lang)}" if outcome.reason else ""
             self.console.say(f"{outcome.status:9} {outcome.path}{reason}")
         if self._report_file is not None:
