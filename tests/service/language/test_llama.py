@@ -69,6 +69,19 @@ def test_it_listens_on_no_port_and_its_socket_is_nobody_elses(model: LlamaModel)
     assert not folder.exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps a process on one core")
+def test_a_model_that_is_closed_as_soon_as_it_is_loaded_does_not_wait_for_ever(path: Path) -> None:
+    # On one core the library's listener begins only after its constructor has returned.
+    code = (
+        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from pathlib import Path; from ragtrace.adapters.language.llama import LlamaModel\n"
+        "for _ in range(10):\n"
+        "    model = LlamaModel(Path(sys.argv[1]), threads=1); model.load(); model.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], timeout=120, check=False)
+    assert done.returncode == 0
+
+
 def test_without_the_key_the_socket_says_nothing(model: LlamaModel) -> None:
     import httpx
 

@@ -117,7 +117,15 @@ class LlamaModel(LocalModel["_Running"]):
         headers = {"Authorization": f"Bearer {key}"}
         # Reading a long prompt is no silence to be afraid of: whoever waits for it can cancel.
         client = ChatClient(Endpoint("http://llama", headers, socket, timeout_s=3600.0, retries=0))
-        return _Running(server, client, folder)
+        running = _Running(server, client, folder)
+        try:
+            # The library's listener is told to stop once. Told so before it listens it never hears it, and closing waits
+            # for ever; after an answer it listens.
+            client.ask("GET", "/health")
+        except UpstreamProblem as problem:
+            running.close()
+            raise self._failed(problem.where) from problem
+        return running
 
     def _serve(self, socket: str, key: str) -> Server:
         try:
