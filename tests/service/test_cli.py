@@ -83,6 +83,12 @@ def test_documents_go_in_and_questions_come_back_with_sources(home: Path, tmp_pa
     assert not result(run(home, "ask", "김치찌개 끓이는 법", "--json"))["supported"]
 
 
+def test_a_question_before_any_document_says_that_there_are_none(home: Path) -> None:
+    for words in (["ask", "휴가는?"], ["search", "휴가"]):
+        done = run(home, *words, RAGTRACE_ANALYZER_KIND="whitespace")
+        assert done.returncode == 0 and "ragtrace ingest" in done.stderr and str(home) in done.stderr
+
+
 def test_a_failed_file_makes_the_exit_code_one_and_is_named(home: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "docs", {**FILES, "bad.txt": b"\0\1\2" * 99})
     done = run(home, "ingest", str(folder), "--lang", "ko")

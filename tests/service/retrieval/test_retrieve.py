@@ -197,7 +197,8 @@ def test_a_range_that_holds_too_little_is_widened_aloud() -> None:
     assert found.widened is not None and (found.widened.months, found.widened.held) == (12, 51)
     assert found.scope == Scope("2023-01-01", "2025-12-31")
     assert len(found.passages) == 51 and "휴가 무기한" not in texts(found)
-    assert "2024-01-01:2024-12-31" in found.notices[0].ko and "12" in found.notices[0].en
+    notice = "2024-01-01부터 2024-12-31까지 문서가 적어 12개월 넓혀 2023-01-01부터 2025-12-31까지의 문서에서 찾았습니다."
+    assert found.notices[0].ko == notice and "12" in found.notices[0].en
     assert house.search.find("휴가").widened is None
 
 
@@ -209,6 +210,8 @@ def test_widening_that_nothing_came_of_is_not_worth_a_notice() -> None:
     found = house.search.find("휴가", asked)
     assert found.widened is not None and found.widened.changed and found.notices == ()
     assert house.search.find("출장 휴가", asked).notices
+    (notice,) = house.search.find("출장", Scope("2024-01-01")).notices
+    assert notice.ko == "2024-01-01부터 문서가 적어 모든 기간에서 찾았습니다."
 
 
 def test_the_reranker_orders_what_fusion_found_and_its_score_is_the_passages() -> None:
@@ -265,5 +268,6 @@ def test_typed_days_become_a_scope_or_an_error_in_words() -> None:
     groups = frozenset({"g"})
     assert requested_scope(" 2024-01-01 ", "", groups) == Scope("2024-01-01", "", groups)
     for since, until in (("2024-13-01", ""), ("", "어제"), ("2024-06-01", "2024-05-31")):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequest) as caught:
             requested_scope(since, until)
+        assert caught.value.where == f"{since}:{until}" and "isoformat" not in caught.value.summary.en

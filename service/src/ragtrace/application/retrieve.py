@@ -136,8 +136,8 @@ class Retrieve:
             # Half of the vectors would favour what was embedded first; until all are made, words have to do.
             return [], [
                 Text(
-                    "벡터 색인을 만드는 중이라 낱말로만 찾았습니다.",
-                    "The vector index is being made; only words were searched.",
+                    "벡터를 아직 만드는 중이거나 실행 중인 서비스가 쓰고 있어 낱말로만 찾았습니다.",
+                    "The vectors are still being made, or belong to the running service; only words were searched.",
                 )
             ]
         able = self.vectors.legs & self.embedding.outputs
@@ -202,7 +202,8 @@ def requested_scope(since: str = "", until: str = "", groups: frozenset[str] | N
         scope = Scope(since.strip(), until.strip(), groups)
     except ValueError as error:
         raise InvalidRequest(
-            Text(f"날짜가 아닙니다: {error}", f"Not a day: {error}"),
+            Text("날짜가 아닙니다.", "That is not a day."),
+            where=f"{since.strip()}:{until.strip()}",
             hint=Text("YYYY-MM-DD로 적으십시오.", "Write YYYY-MM-DD."),
         ) from error
     if scope.since and scope.until and scope.since > scope.until:
@@ -214,17 +215,23 @@ def requested_scope(since: str = "", until: str = "", groups: frozenset[str] | N
 
 
 def _widening(asked: Scope, widened: Widened) -> Text:
-    days = f"{asked.since}:{asked.until}"
+    days = _days(asked)
     if widened.months is None:
         return Text(
-            f"{days}에 문서가 적어 모든 기간에서 찾았습니다.",
-            f"Few documents are of {days}; all days were searched.",
+            f"{days.ko} 문서가 적어 모든 기간에서 찾았습니다.",
+            f"Few documents are dated {days.en}; all days were searched.",
         )
-    wider = f"{widened.scope.since}:{widened.scope.until}"
+    wider = _days(widened.scope)
     return Text(
-        f"{days}에 문서가 적어 {widened.months}개월 넓혀 {wider}에서 찾았습니다.",
-        f"Few documents are of {days}; {wider} was searched, {widened.months} months wider.",
+        f"{days.ko} 문서가 적어 {widened.months}개월 넓혀 {wider.ko}의 문서에서 찾았습니다.",
+        f"Few documents are dated {days.en}; those {wider.en} were searched, {widened.months} months wider.",
     )
+
+
+def _days(scope: Scope) -> Text:
+    since = Text(f"{scope.since}부터", f"from {scope.since}") if scope.since else Text("", "")
+    until = Text(f"{scope.until}까지", f"up to {scope.until}") if scope.until else Text("", "")
+    return Text(f"{since.ko} {until.ko}".strip(), f"{since.en} {until.en}".strip())
 
 
 def _ranking(hits: Sequence[Hit]) -> Ranking:

@@ -11,6 +11,7 @@ from ragtrace.application.retrieve import requested_scope
 from ragtrace.bootstrap import Container
 from ragtrace.domain.answers import Account, Wishes
 from ragtrace.entrypoints.cli.console import Console
+from ragtrace.entrypoints.cli.search import hint_where_empty
 from ragtrace.errors import InvalidRequest
 from ragtrace.text import Text
 
@@ -50,6 +51,8 @@ def ask(container: Container, arguments: argparse.Namespace, console: Console) -
             console.say(f"[{number}] {passage.heading} - {passage.path}{page}{day}")
     for notice in account.notices:
         console.talk(notice)
+    if not account.supported and not arguments.no_rag:
+        hint_where_empty(container, console)
     if arguments.explain and account.usage is not None:
         console.say(_cost(account))
     console.data(_plain(arguments, prepared, account, "".join(said), explain=arguments.explain))

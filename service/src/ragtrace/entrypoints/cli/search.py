@@ -45,11 +45,24 @@ def search(container: Container, arguments: argparse.Namespace, console: Console
             console.say(f"    {_scores(candidates[passage.chunk_id])}")
     if not found.passages:
         console.say(Text("찾은 조각이 없습니다.", "Nothing was found."))
+        hint_where_empty(container, console)
     if arguments.explain:
         for line in _explanation(found, console.lang):
             console.say(line)
     console.data(_document(found, explain=arguments.explain))
     return 0
+
+
+def hint_where_empty(container: Container, console: Console) -> None:
+    """Say where there are no documents at all: none were taken in, or this is another home than that of the service."""
+    if not container.records.counts()[0]:
+        folder = container.settings.data_folder
+        console.talk(
+            Text(
+                f"받아들인 문서가 아직 없습니다({folder}). 먼저: ragtrace ingest 폴더",
+                f"No documents have been taken in yet ({folder}). First: ragtrace ingest DIR",
+            )
+        )
 
 
 def _passage(number: int, passage: Passage) -> Iterator[str]:
