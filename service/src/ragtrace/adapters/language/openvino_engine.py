@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # A prompt is read in steps of so many tokens; between two, other answers go on and a cancelled one stops.
 STEP_TOKENS = 512
+# The library's step keeps the interpreter's lock: readers, and all else in this process, have their turn between two.
+_TURN_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class OpenVinoEngine:
                 if active or self._pipeline.has_non_finished_requests():
                     self._pipeline.step()
                 active = [each for each in active if self._deliver(*each)]
+                time.sleep(_TURN_S)
             except Exception as error:  # noqa: BLE001 - every reader is told, and the thread goes on
                 for handle, flow in active:
                     handle.cancel()
