@@ -1,6 +1,6 @@
 """Language models of this process side by side: llama.cpp and OpenVINO with one Llama of medium size, 4 bits, on the processor.
 
-    python -m benchmarks.generating [--folder DIR] [--converter PYTHON] [--rounds N] [--prompts N ...] [--answer N]
+    python -m benchmarks.generating [--folder DIR] [--converter PYTHON] [--rounds N] [--prompts N ...] [--answer N] [--threads N]
 
 Run with ``service/src`` in PYTHONPATH by the interpreter of ``tests/engines/prepare.sh`` and the package gguf. The model (318 M
 parameters, random but for a head that repeats four syllables) is written as GGUF: Q4_0, embeddings and head Q8_0. The interpreter
@@ -9,6 +9,7 @@ head int8; without it OpenVINO reads the GGUF file only. With ``--folder`` all t
 
 Each side is a process that loads once; then they answer in turns. Every prompt is new, so nothing of it is remembered. The bare
 sides are the libraries as their own examples use them: `xllamacpp.Server.handle_chat_completions`, `openvino_genai.LLMPipeline`.
+On a busy machine use one thread: threads of llama.cpp wait for each other, and one that is held up holds all of them up.
 """
 
 from __future__ import annotations
@@ -211,8 +212,8 @@ def _bare_openvino(folder: Path, threads: int) -> Ask:
     return ask
 
 
-def _side(name: str, folder: Path) -> Ask:
-    threads, gguf = threads_for(0), folder / "model.gguf"
+def _side(name: str, folder: Path, threads: int) -> Ask:
+    gguf = folder / "model.gguf"
     if name == "llama-bare":
         return _bare_llama(gguf, threads)
     if name == "openvino-bare":
@@ -227,9 +228,9 @@ def _side(name: str, folder: Path) -> Ask:
     return _adapter(OpenVinoModel(path, context_tokens=CONTEXT, threads=threads, parallel=1))
 
 
-def serve(name: str, folder: Path) -> None:
+def serve(name: str, folder: Path, threads: int) -> None:
     """Answer what comes on standard input, a line each."""
-    ask = _side(name, folder)
+    ask = _side(name, folder, threads)
     for line in sys.stdin:
         times = ask(*json.loads(line))
         status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -242,9 +243,10 @@ def serve(name: str, folder: Path) -> None:
 class Side:
     """A process that answers."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, threads: int) -> None:
         """Start it."""
         words = [sys.executable, "-m", "benchmarks.generating", "--side", name, "--folder", str(folder)]
+        words += ["--threads", str(threads)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(words, cwd=REPOSITORY, text=True, stdin=pipe, stdout=pipe)
 
@@ -260,11 +262,11 @@ class Side:
         self._process.communicate()
 
 
-def compare(folder: Path, prompts: Sequence[int], rounds: int, tokens: int) -> None:
+def compare(folder: Path, prompts: Sequence[int], rounds: int, tokens: int, threads: int) -> None:
     """Ask the sides in turns; print medians (and the best, which others on the machine disturbed least), ratios round by round."""
     names = [name for name in SIDES if (folder / "openvino").is_dir() or name not in ("openvino", "openvino-bare")]  # fmt: skip
     with ExitStack() as stack:
-        sides = {name: stack.enter_context(closing(Side(name, folder))) for name in names}
+        sides = {name: stack.enter_context(closing(Side(name, folder, threads))) for name in names}
         for size in prompts:
             runs: dict[str, list[Answered]] = {name: [] for name in names}
             # The first round warms up.
@@ -302,16 +304,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--prompts", type=int, nargs="+", default=[30, 1000])
     parser.add_argument("--answer", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--side", choices=list(SIDES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    threads = threads_for(arguments.threads)
     if arguments.side:
-        serve(arguments.side, arguments.folder)
+        serve(arguments.side, arguments.folder, threads)
         return 0
     with tempfile.TemporaryDirectory(prefix="ragtrace-bench-") as scratch:
         folder = arguments.folder or Path(scratch)
         if not (folder / "model.gguf").is_file():
             make(folder, arguments.converter)
-        compare(folder, arguments.prompts, arguments.rounds, arguments.answer)
+        compare(folder, arguments.prompts, arguments.rounds, arguments.answer, threads)
     return 0
 
 
