@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .weights import Tensor, floats, gguf_bytes, ones, safetensors_bytes
+from .weights import Tensor, floats, gguf_bytes, gguf_names, ones, safetensors_bytes
 
 HIDDEN = 128
 LAYERS = 2
@@ -245,20 +245,7 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def _gguf_tensors() -> dict[str, Tensor]:
-    renamed = {"lm_head": "output", "model.embed_tokens": "token_embd", "model.norm": "output_norm"}
-    parts = {
-        "input_layernorm": "attn_norm",
-        "mlp.down_proj": "ffn_down",
-        "mlp.gate_proj": "ffn_gate",
-        "mlp.up_proj": "ffn_up",
-        "post_attention_layernorm": "ffn_norm",
-        "self_attn.k_proj": "attn_k",
-        "self_attn.o_proj": "attn_output",
-        "self_attn.q_proj": "attn_q",
-        "self_attn.v_proj": "attn_v",
-    }
-    for layer in range(LAYERS):
-        renamed |= {f"model.layers.{layer}.{ours}": f"blk.{layer}.{theirs}" for ours, theirs in parts.items()}
+    renamed = gguf_names(LAYERS)
     found = {}
     for name, tensor in tensors().items():
         ours = name.removesuffix(".weight")

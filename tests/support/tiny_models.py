@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from .weights import Tensor, floats, gguf_bytes, ones, safetensors_bytes, torch_bytes, zeros
+from .weights import Tensor, floats, gguf_bytes, gguf_names, ones, safetensors_bytes, torch_bytes, zeros
 
 HIDDEN = 32
 LAYERS = 2
@@ -337,20 +337,7 @@ def _gguf_metadata() -> dict[str, object]:
 
 
 def _gguf_tensors() -> dict[str, Tensor]:
-    renamed = {"lm_head": "output", "model.embed_tokens": "token_embd", "model.norm": "output_norm"}
-    parts = {
-        "input_layernorm": "attn_norm",
-        "mlp.down_proj": "ffn_down",
-        "mlp.gate_proj": "ffn_gate",
-        "mlp.up_proj": "ffn_up",
-        "post_attention_layernorm": "ffn_norm",
-        "self_attn.k_proj": "attn_k",
-        "self_attn.o_proj": "attn_output",
-        "self_attn.q_proj": "attn_q",
-        "self_attn.v_proj": "attn_v",
-    }
-    for layer in range(LAYERS):
-        renamed |= {f"model.layers.{layer}.{ours}": f"blk.{layer}.{theirs}" for ours, theirs in parts.items()}
+    renamed = gguf_names(LAYERS)
     return {
         f"{renamed[name.removesuffix('.weight')]}.weight": tensor for name, tensor in llama_tensors().items()
     }

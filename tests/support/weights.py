@@ -88,6 +88,25 @@ def gguf_bytes(metadata: Mapping[str, object], tensors: Mapping[str, Tensor]) ->
     return out.getvalue()
 
 
+def gguf_names(layers: int) -> dict[str, str]:
+    """Return llama.cpp's name for each tensor of a Llama of Hugging Face, both without ``.weight``."""
+    parts = {
+        "input_layernorm": "attn_norm",
+        "mlp.down_proj": "ffn_down",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "post_attention_layernorm": "ffn_norm",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.o_proj": "attn_output",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.v_proj": "attn_v",
+    }
+    names = {"lm_head": "output", "model.embed_tokens": "token_embd", "model.norm": "output_norm"}
+    for layer in range(layers):
+        names |= {f"model.layers.{layer}.{ours}": f"blk.{layer}.{theirs}" for ours, theirs in parts.items()}
+    return names
+
+
 def _gguf_string(text: str) -> bytes:
     data = text.encode()
     return struct.pack("<Q", len(data)) + data

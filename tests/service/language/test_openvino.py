@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ import pytest
 from ragtrace.adapters.language.openvino import OpenVinoModel
 from ragtrace.application.ports import Generation, Message, Usage
 from ragtrace.errors import ModelProblem, Overloaded
+from tests.service.language.ending import ends_amid_an_answer
 from tests.support import tiny_llama
 from tests.support.engines import needs
 from tests.support.tiny_llama import ANSWER, ASK, ENDLESS
@@ -92,18 +90,4 @@ def test_closing_ends_what_is_under_way(model: OpenVinoModel) -> None:
 
 
 def test_the_process_ends_while_an_answer_is_made(path: Path) -> None:
-    code = (
-        "from pathlib import Path; import sys\n"
-        "from ragtrace.adapters.language.openvino import OpenVinoModel\n"
-        "from ragtrace.application.ports import Generation, Message\n"
-        "model = OpenVinoModel(Path(sys.argv[1]), threads=1)\n"
-        f"items = model.stream([Message('user', {ENDLESS!r})], Generation(max_tokens=400))\n"
-        "print(next(items), flush=True)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        capture_output=True,
-        timeout=60,
-        env={**os.environ, "PYTHONUTF8": "1"},
-    )
-    assert (done.returncode, done.stdout.decode().strip()) == (0, "가"), done.stderr.decode()[-2000:]
+    ends_amid_an_answer("openvino.OpenVinoModel", path)

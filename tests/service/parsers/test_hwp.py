@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import struct
 import time
 import tracemalloc
@@ -16,6 +15,7 @@ from ragtrace.adapters.hwp import HwpParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
 from ragtrace.limits import HANGUL_DEPTH
+from tests.service.parsers.damage import damaged
 from tests.service.parsers.hwp_writer import (
     CERTIFICATE,
     CERTIFICATE_DRM,
@@ -407,17 +407,10 @@ def test_damaged_bytes_are_a_problem_in_words_or_read_and_nothing_else() -> None
         paragraph("제목", shape=1) + paragraph("본문", table([["가", "나"], ["다", "라"]]), box("상자"), note("각주")),
         outline=(0, 1), summary={2: "제목", 13: datetime(2024, 1, 1, tzinfo=timezone.utc)}, flags=0,
     )  # fmt: skip
-    generator = random.Random(5)
     refused = 0
-    for number in range(600):
-        data = bytearray(whole)
-        if number % 3 == 0:
-            del data[generator.randrange(len(data)) :]
-        for _ in range(generator.randrange(1, 12)):
-            if data:
-                data[generator.randrange(len(data))] = generator.randrange(256)
+    for data in damaged(whole, 600, seed=5):
         try:
-            parse(bytes(data))
+            parse(data)
         except ParseProblem as problem:
             assert problem.summary.ko
             refused += 1

@@ -11,6 +11,7 @@ from ragtrace.adapters.hwpx import HwpxParser
 from ragtrace.domain.documents import ParsedDocument, Section
 from ragtrace.errors import ParseProblem
 from ragtrace.limits import HANGUL_DEPTH
+from tests.service.parsers.damage import damaged
 from tests.service.parsers.hwpx_writer import archive, ctrl, listed, numbering, p, parts, run, section, t, tbl
 
 ENCRYPTED = (
@@ -257,17 +258,10 @@ def test_damaged_bytes_are_a_problem_in_words_or_read_and_nothing_else() -> None
             section(p("제목", shape=1), p(run(t("본문"), tbl([["가", "나"]])))), outline=(0, 1), title="제목"
         )
     )
-    generator = random.Random(3)
     refused = 0
-    for number in range(300):
-        data = bytearray(whole)
-        if number % 3 == 0:
-            del data[generator.randrange(len(data)) :]
-        for _ in range(generator.randrange(1, 12)):
-            if data:
-                data[generator.randrange(len(data))] = generator.randrange(256)
+    for data in damaged(whole, 300, seed=3):
         try:
-            HwpxParser().parse(bytes(data), "a.hwpx")
+            HwpxParser().parse(data, "a.hwpx")
         except ParseProblem as problem:
             assert problem.summary.ko
             refused += 1
