@@ -14,7 +14,7 @@ import pytest
 
 from ragtrace.adapters.embedding import onnx_session
 from ragtrace.adapters.embedding.assembling import assemble
-from ragtrace.adapters.embedding.engine import Raw
+from ragtrace.adapters.embedding.engine import Ids, Raw
 from ragtrace.adapters.embedding.tokenizing import Tokens
 from ragtrace.application.ports.embedding import OUTPUTS, Output
 from ragtrace.errors import ModelProblem
@@ -81,6 +81,31 @@ def test_special_tokens_have_no_weight_and_a_repeated_token_has_its_largest(tmp_
     assert made.sparse_ids is not None and made.sparse_weights is not None
     assert made.sparse_ids.tolist() == [7, 8]
     assert made.sparse_weights.tolist() == pytest.approx([0.6, 0.7])
+
+
+def test_a_batch_stops_where_the_processor_gains_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = folders.model(folders.bge_m3(tmp_path), threads=1)
+    model.load()
+    engine, shapes = model._engine, []
+    run = engine.run
+
+    def watched(ids: Ids, mask: Ids, outputs: frozenset[Output]) -> Raw:
+        shapes.append(ids.shape)
+        return run(ids, mask, outputs)
+
+    monkeypatch.setattr(engine, "run", watched)
+    texts = ["문서 " * 38, "검색 " * 28, *["서명 " * 10] * 9]
+    alone = [model.embed([text], ALL)[0] for text in texts]
+    shapes.clear()
+    together = model.embed(texts, ALL)
+    assert engine.enough_tokens == 128
+    assert [count for count, _ in shapes] == [3, 8], shapes
+    assert all(count * length <= engine.enough_tokens for count, length in shapes)
+    for left, right in zip(alone, together, strict=True):
+        assert left.dense is not None and right.dense is not None
+        assert float(left.dense @ right.dense) >= 0.9999
 
 
 @pytest.mark.parametrize("lost", OUTPUTS)

@@ -43,6 +43,11 @@ class Engine(Protocol):
         """Return how near its vectors must come to golden ones."""
         ...
 
+    @property
+    def enough_tokens(self) -> int:
+        """Return the tokens of a batch from which on a larger one is no faster, only more padded."""
+        ...
+
     def digest(self) -> str:
         """Return the SHA-256 of all that decides its numbers."""
         ...

@@ -22,7 +22,7 @@ class FolderModel:
     Args:
         max_tokens: longer texts are cut; never more than the model reads.
         batch_texts: most texts in one pass.
-        batch_tokens: most tokens in one pass, padding included.
+        batch_tokens: most tokens in one pass, padding included; fewer where the engine gains nothing from more.
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class FolderModel:
             return []
         self.load()
         tokens = self._tokenizing.tokenise(texts)
+        most_texts, most_tokens = self._batch[0], min(self._batch[1], self._engine.enough_tokens)
         found: dict[int, Embedding] = {}
-        for places in plan([len(each.ids) for each in tokens], *self._batch):
+        for places in plan([len(each.ids) for each in tokens], most_texts, most_tokens):
             batch = [tokens[place] for place in places]
             ids, mask = padded([each.ids for each in batch], self._folder.pad)
             raw = self._engine.run(ids, mask, outputs)

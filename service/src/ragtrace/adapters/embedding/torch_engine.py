@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ class TorchEngine:
     def least_cosine(self) -> float:
         """Return how near golden vectors have to be."""
         return LEAST_COSINE[self._choice()[0]]
+
+    @property
+    def enough_tokens(self) -> int:
+        """Return more than any cap: an accelerator gains from whatever fits."""
+        return sys.maxsize
 
     def digest(self) -> str:
         """Return the digest of weights, heads, configuration and tokenizer."""
