@@ -25,7 +25,7 @@ class Written:
     names = []
     def find_spec(self, name, path=None, target=None):
         self.names.append(name)
-os.geteuid = lambda: 0
+ragtrace.privileges.gives_up_rights = lambda folder: True
 ragtrace.privileges.drop_to_owner = lambda folder: sys.meta_path.insert(0, Written())
 from ragtrace.entrypoints.cli.main import main
 code = main(sys.argv[1:])

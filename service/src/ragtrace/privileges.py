@@ -9,18 +9,21 @@ from ragtrace.errors import AccessProblem
 from ragtrace.text import Text
 
 
+def gives_up_rights(data_folder: Path) -> bool:
+    """Say whether `drop_to_owner` makes this process another user's."""
+    return os.name == "posix" and os.geteuid() == 0 and _owner(data_folder).st_uid != 0
+
+
 def drop_to_owner(data_folder: Path) -> str | None:
     """Become the owner of the data when running as root; return that user's name, or None when nothing changed.
 
     Files made by root in the data folder would be unreadable for the service afterwards.
     """
-    if os.name != "posix" or os.geteuid() != 0:
-        return None
-    owner = _owner(data_folder)
-    if owner.st_uid == 0:
+    if os.name != "posix" or not gives_up_rights(data_folder):
         return None
     import pwd
 
+    owner = _owner(data_folder)
     try:
         entry = pwd.getpwuid(owner.st_uid)
         name, group, home = entry.pw_name, entry.pw_gid, entry.pw_dir

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ragtrace.entrypoints.cli.arguments import make_parser
 from ragtrace.entrypoints.cli.console import Console
@@ -46,18 +48,19 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         # Whoever repairs a configuration starts from a broken one.
         return check.config_check(place, arguments, console)
     settings = load_settings(place, os.environ)
-    from ragtrace.bootstrap import Container
-    from ragtrace.entrypoints.cli import commands
-    from ragtrace.preloading import preload
-    from ragtrace.privileges import drop_to_owner
-
     module, _, name = arguments.run.partition(":")
-    # With all that it imports, for root's rights may be given up in a moment.
-    command = getattr(importlib.import_module(f"ragtrace.entrypoints.cli.{module}"), name)
+    with _nothing_collected():
+        from ragtrace.bootstrap import Container
+        from ragtrace.entrypoints.cli import commands
+        from ragtrace.preloading import preload
+        from ragtrace.privileges import drop_to_owner, gives_up_rights
+
+        # With all that it imports, for root's rights may be given up in a moment.
+        command = getattr(importlib.import_module(f"ragtrace.entrypoints.cli.{module}"), name)
     # Documents are the company's: what is made here is for the service's user and group only.
     os.umask(0o027)
     if name != "config_show":
-        if os.name == "posix" and os.geteuid() == 0:
+        if gives_up_rights(settings.data_folder):
             preload(settings, parsers=name == "ingest", serving=name == "serve")
         drop_to_owner(settings.data_folder)
         commands.check_folder(settings.data_folder)
@@ -67,6 +70,17 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     finally:
         # Models that were loaded have threads and servers of their own; none may hold up the interpreter's end.
         container.close()
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Import without looking for garbage: modules stay for good, and no later collection looks through them again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _wished(words: Sequence[str]) -> str | None:
