@@ -74,10 +74,15 @@ def run(command: Command) -> Run:
 
 
 def paired(ours: Command, theirs: Command, times: int = 5) -> Pair:
-    """Run both alternately, A B A B …, after one warm-up each, and compare pair by pair."""
-    run(ours)
-    run(theirs)
-    pairs = [(run(ours), run(theirs)) for _ in range(times)]
+    """Run both alternately to their ends, A B A B …, after one warm-up each, and compare pair by pair."""
+    return alternated(lambda: run(ours), lambda: run(theirs), times)
+
+
+def alternated(ours: Callable[[], Run], theirs: Callable[[], Run], times: int) -> Pair:
+    """Do the same with what is timed in another way than to the end of a process."""
+    ours()
+    theirs()
+    pairs = [(ours(), theirs()) for _ in range(times)]
     ratios = [first.seconds / second.seconds for first, second in pairs]
     return Pair(
         _median([first for first, _ in pairs]),

@@ -9,19 +9,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cases import Row, at_most, memory_row
-from .measure import Command, paired, run
+from .cases import Row, at_most
+from .measure import Command, Run, alternated, run
 
+# What the analyzer does before it can serve; the process then waits to be killed, as a service does.
 KIWI = (
-    "from kiwipiepy import Kiwi; import sys; "
-    "k = Kiwi(num_workers=2, load_multi_dict=False); k.tokenize('준비'); sys.exit(0)"
+    "import sys; from kiwipiepy import Kiwi; "
+    "k = Kiwi(num_workers=2, load_multi_dict=False); k.tokenize('준비'); "
+    "print('ready', file=sys.stderr, flush=True); sys.stdin.read()"
 )
-# Starts the service as the installer does and ends it as soon as it is ready.
-UNTIL_READY = "from benchmarks.service import until_ready; import sys; until_ready(sys.argv[1])"
 
 
 @contextmanager
@@ -32,9 +32,7 @@ def service(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As the installer's unit sets it: the first start compiles, later ones reuse (docs/adr/0007).
-    environment = {**os.environ, "RAGTRACE_HOME": home, "RAGTRACE_SERVER_PORT": str(port)}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{home}/data/cache/pycache"}
+    environment = {**_environment(home), "RAGTRACE_SERVER_PORT": str(port)}
     process = subprocess.Popen(
         [python, "-m", "ragtrace", "serve"],
         env={**environment, **(settings or {})},
@@ -60,28 +58,64 @@ def _ready(address: str) -> bool:
         return False
 
 
-def until_ready(home: str) -> None:
-    """Start, wait until ready, stop at once: what the start itself takes."""
-    with service(home) as (process, _):
+def _environment(home: str) -> dict[str, str]:
+    """Return what the installer's unit sets: the first start compiles, later ones reuse (docs/adr/0007)."""
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{home}/data/cache/pycache"}
+    return {**os.environ, "RAGTRACE_HOME": home, **compiled}
+
+
+def until_ready(home: str, words: Sequence[str], serves: bool) -> Run:
+    """Return the time from starting `python words` until it says on stderr that it is ready, and a service also over HTTP.
+
+    Waiting for a line, unlike asking again and again, takes nothing from the process that is timed. Then it is killed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**_environment(home), "RAGTRACE_SERVER_PORT": str(port)}
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *words], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None and process.stdin is not None
+    with process.stdin, process.stderr:
+        ready = any("ready" in line and "not_ready" not in line for line in process.stderr)
+        if not ready or (serves and not _ready(f"http://127.0.0.1:{port}")):
+            process.kill()
+            raise RuntimeError("it did not become ready")
+        seconds = time.perf_counter() - begun
         process.kill()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return Run(seconds, usage.ru_maxrss / 1024)
+
+
+def _idle_mb(home: str, settings: Mapping[str, str]) -> float:
+    with service(home, settings=settings) as (process, _):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
 
 def cases(folder: Path, documents: Path) -> list[Row]:
     """Measure; `documents` is a folder of real pages."""
     home = folder / "home"
     home.mkdir()
-    start = paired(
-        Command([sys.executable, "-c", UNTIL_READY, str(home)], Path(__file__).resolve().parent.parent),
-        Command([sys.executable, "-c", KIWI], folder),
-        times=3,
+    start = alternated(
+        lambda: until_ready(str(home), ["-m", "ragtrace", "serve"], serves=True),
+        lambda: until_ready(str(home), ["-c", KIWI], serves=False),
+        times=7,
     )
     rows = [
         at_most("service, start to ready (starter)", "Kiwi alone: import, load, first sentence", start, 1.2)
     ]
-    with service(str(home)) as (process, _):
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    rows.append(memory_row("service, idle memory (starter)", memory, 700))
+    memory = _idle_mb(str(home), {})
+    bare = folder / "bare"
+    bare.mkdir()
+    without = _idle_mb(str(bare), {"RAGTRACE_ANALYZER_KIND": "whitespace"})
+    rows.append(
+        Row("service, idle memory (starter)", "the same without Kiwi", f"{memory:.0f} MB", f"{without:.0f} MB",
+            f"{memory - without:.0f} MB more", "< 700 MB", memory < 700)
+    )  # fmt: skip
     words = [sys.executable, "-m", "ragtrace", "--json", "ingest", str(documents)]
     took = run(Command(words, folder, {"RAGTRACE_HOME": str(home)}))
     count = sum(1 for _ in documents.rglob("*.htm*"))
