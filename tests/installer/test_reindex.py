@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,8 +23,14 @@ MAIN = """
 import os, socket, sys, time
 from pathlib import Path
 data = Path(os.environ["RAGTRACE_HOME"], "data")
-if sys.argv[1:3] == ["index", "rebuild"]:
+if sys.argv[1:3] == ["index", "verify"]:
     assert sys.argv[3:] == ["--json"] and Path.cwd() == data
+    print("talk of the model", file=sys.stderr)
+    print((data / "verified").read_text() if (data / "verified").exists() else "an older release")
+    sys.exit(1)
+if sys.argv[1:3] == ["index", "rebuild"]:
+    assert sys.argv[3] == "--json" and Path.cwd() == data
+    (data / "part").write_text(" ".join(sys.argv[4:]))
     with socket.socket() as probe:
         busy = probe.connect_ex(("127.0.0.1", int(os.environ["RAGTRACE_SERVER_PORT"]))) == 0
     (data / "rebuilt").write_text("while serving" if busy else "stopped")
@@ -62,6 +69,23 @@ def test_the_index_is_built_while_the_service_is_stopped_and_it_runs_again(insta
     assert installed.undeclared() == []
     last = list(journal.read_lines(installed.prefix.audit))[-1]
     assert (last["action"], last["outcome"]) == ("rebuild-index", "ok")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "part"),
+    [
+        (["words"], "--part words"),
+        (["vectors"], "--part vectors"),
+        (["words", "vectors"], ""),
+        ([], "--part words"),
+        (None, ""),
+    ],
+)
+def test_only_what_is_damaged_is_built_again(installed: Site, damaged: list[str] | None, part: str) -> None:
+    if damaged is not None:
+        (installed.prefix.data / "verified").write_text(json.dumps({"to_rebuild": damaged}, indent=2))
+    assert installed.run("--rebuild-index").code == 0
+    assert (installed.prefix.data / "part").read_text() == part
 
 
 def test_a_rebuild_that_fails_says_why_and_the_service_runs_again(installed: Site) -> None:

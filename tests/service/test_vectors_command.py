@@ -117,9 +117,22 @@ def test_a_rebuild_of_the_vectors_makes_them_anew(home: Path) -> None:
     document = json.loads(mark.read_text())
     mark.write_text(json.dumps({**document, "mark": {**document["mark"], "sequence": 0}}))
     done = run(home, "index", "verify", "--part", "vectors", "--json", **settings())
-    assert done.returncode == 1 and json.loads(done.stdout)["vectors"]["behind"] == 3
+    facts = json.loads(done.stdout)
+    # Following mends what is only behind.
+    assert done.returncode == 1 and (facts["vectors"]["behind"], facts["to_rebuild"]) == (3, [])
     made = result(run(home, "index", "rebuild", "--part", "vectors", "--json", **settings()))
     assert made["vectors"] == {"by": "command", "documents": 3, "chunks": 3}
+    assert result(run(home, "index", "verify", "--json", **settings()))["ok"]
+
+
+def test_where_only_words_are_damaged_the_vectors_may_stay(home: Path) -> None:
+    taken(home)
+    for path in (home / "data" / "index").rglob("*.store"):
+        path.write_bytes(path.read_bytes()[:-1])
+    done = run(home, "index", "verify", "--json", **settings())
+    assert done.returncode == 1 and json.loads(done.stdout)["to_rebuild"] == ["words"]
+    assert "index rebuild --part words" in run(home, "index", "verify", **settings()).stdout
+    assert "vectors" not in result(run(home, "index", "rebuild", "--part", "words", "--json", **settings()))
     assert result(run(home, "index", "verify", "--json", **settings()))["ok"]
 
 

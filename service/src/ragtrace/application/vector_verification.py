@@ -15,7 +15,10 @@ _SAME = 0.99
 
 @dataclass(frozen=True)
 class VectorVerification:
-    """What was compared and what is wrong. `behind` documents are still to be taken, which is no damage."""
+    """What was compared and what is wrong. `behind` documents are still to be taken, which is no damage.
+
+    What is `damaged` no following mends: the vectors have to be made anew.
+    """
 
     behind: int
     chunks: int
@@ -24,6 +27,7 @@ class VectorVerification:
     surplus: int
     asked: int
     found: int
+    damaged: bool
     problems: tuple[Text, ...]
 
     @property
@@ -74,8 +78,9 @@ def verify_vectors(
                 f"Chunks not found by their own text: {asked - found} of {asked} sampled",
             )
         )
+    damaged = (usable and missing > 0) or surplus > 0 or found < asked
     return VectorVerification(
-        left, len(recorded), len(indexed), missing, surplus, asked, found, tuple(problems)
+        left, len(recorded), len(indexed), missing, surplus, asked, found, damaged, tuple(problems)
     )
 
 

@@ -43,12 +43,16 @@ def index_verify(container: Container, arguments: argparse.Namespace, console: C
             "surplus": found.surplus,
             "search": {"asked": found.asked, "found": found.found},
         }
-    wrong_words = bool(problems)
+    wrong = ["words"] if problems else []
+    part = " --part words" if problems else " --part vectors"
     if arguments.part != "words":
-        compared, wrong = vectors.verify(container)
+        compared, of_vectors = vectors.verify(container)
         document.update(compared)
-        problems += wrong
-    part = "" if wrong_words else " --part vectors"
+        if problems and of_vectors:
+            part = ""
+        problems += of_vectors
+        if compared and compared["vectors"]["damaged"]:
+            wrong.append("vectors")
     for name in damaged:
         console.say(f"- {name}")
     for problem in problems:
@@ -74,6 +78,7 @@ def index_verify(container: Container, arguments: argparse.Namespace, console: C
             "chunks": records[1],
             **document,
             "damaged": damaged,
+            "to_rebuild": wrong,
             "problems": [problem.to(console.lang) for problem in problems],
         }
     )
