@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from ragtrace.adapters.vectors import building, embedded, files
 from ragtrace.adapters.vectors.embedded import EmbeddedVectors
+from ragtrace.adapters.vectors.generations import Generations
 from ragtrace.application.ports import IndexMark, VectorIndex
 from ragtrace.domain.scope import EVERYTHING, Scope
 from ragtrace.errors import BusyProblem, NotReady, StorageProblem
@@ -268,6 +270,23 @@ def test_a_child_that_dies_leaves_the_live_index_as_it_is(
     # Not again and again for the same chunks.
     index.maintain(nothing)
     assert index._building is None
+
+
+def test_what_another_process_is_making_is_not_tidied_away(
+    tmp_path: Path, opened: list[EmbeddedVectors]
+) -> None:
+    index = vectors(tmp_path, opened)
+    filled(index)
+    other = Generations(tmp_path, plan("model-2"))
+    with other.choosing():
+        begun = other.place_to_build("-new")
+        tidying = threading.Thread(target=index.maintain, args=(nothing,))
+        tidying.start()
+        tidying.join(0.5)
+        assert tidying.is_alive() and begun.is_dir()
+        placed = other.place(begun)
+    tidying.join(20)
+    assert not tidying.is_alive() and kept(tmp_path) == ["g-000001", placed.name]
 
 
 def test_builds_that_a_kill_left_are_removed(tmp_path: Path, opened: list[EmbeddedVectors]) -> None:

@@ -220,7 +220,7 @@ def gguf(changes: Mapping[str, object] | None = None, *, half: bool = False) -> 
         "llama.rope.freq_base": 10000.0,
         "llama.vocab_size": len(words),
         "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.pre": "qwen2",
         "tokenizer.ggml.tokens": words,
         "tokenizer.ggml.token_type": [3 if word in SPECIAL else 1 for word in words],
         "tokenizer.ggml.merges": [" ".join(pair) for pair in merges()],

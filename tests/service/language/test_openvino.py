@@ -89,5 +89,12 @@ def test_closing_ends_what_is_under_way(model: OpenVinoModel) -> None:
     assert "openvino" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_file_whose_text_it_would_split_otherwise_is_refused(path: Path) -> None:
+    path.write_bytes(tiny_llama.gguf({"tokenizer.ggml.pre": "llama-bpe"}, half=True))
+    with closing(OpenVinoModel(path, threads=1)) as model, pytest.raises(ModelProblem) as caught:
+        model.load()
+    assert "llama-bpe" in caught.value.summary.en and "engine" in caught.value.hint.en
+
+
 def test_the_process_ends_while_an_answer_is_made(path: Path) -> None:
     ends_amid_an_answer("openvino.OpenVinoModel", path)

@@ -22,12 +22,14 @@ _VERSIONS = (2, 3)
 
 @dataclass(frozen=True)
 class Gguf:
-    """What the head of a file says: architecture, name, trained context (0 where it does not say), parts."""
+    """What the head of a file says: architecture, name, trained context (0 where it does not say), parts, and which
+    rule splits text before its vocabulary does (empty where none is named)."""
 
     architecture: str
     name: str
     context: int
     parts: int
+    splits_by: str
 
 
 def read_gguf(path: Path) -> Gguf:
@@ -49,6 +51,7 @@ def read_gguf(path: Path) -> Gguf:
         str(values.get("general.name", "")),
         context if isinstance(context, int) else 0,
         parts if isinstance(parts, int) else 1,
+        str(values.get("tokenizer.ggml.pre", "")),
     )
 
 

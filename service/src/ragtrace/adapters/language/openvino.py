@@ -15,6 +15,11 @@ from ragtrace.adapters.language.measure import Meter, require_messages, room
 from ragtrace.adapters.language.openvino_engine import OpenVinoEngine
 from ragtrace.adapters.language.tokens import as_pieces
 from ragtrace.application.ports import Generation, Message, Usage, never
+from ragtrace.errors import ModelProblem
+from ragtrace.text import Text
+
+# Rules of GGUF (`tokenizer.ggml.pre`) by which it counted as many tokens as llama.cpp (docs/adr/0036); none named is the default.
+_SPLITTINGS = ("", "default", "qwen2")
 
 
 class OpenVinoModel(LocalModel[OpenVinoEngine]):
@@ -72,7 +77,27 @@ class OpenVinoModel(LocalModel[OpenVinoEngine]):
             import openvino_genai
         except ImportError as error:
             raise missing_library("openvino-genai", "openvino", error) from error
+        if self._path.is_file():
+            _require_known_splitting(self._path)
         return OpenVinoEngine(openvino_genai, self._path, self._threads, self._parallel)
+
+
+def _require_known_splitting(path: Path) -> None:
+    """Let a GGUF pass whose text OpenVINO splits as its model was trained; others it would silently read otherwise."""
+    named = read_gguf(path).splits_by
+    if named in _SPLITTINGS:
+        return
+    raise ModelProblem(
+        Text(
+            f"OpenVINO가 이 GGUF의 토큰 규칙을 따르지 않습니다: {named}",
+            f"OpenVINO does not follow this GGUF's rule for tokens: {named}",
+        ),
+        where=f"{path}: tokenizer.ggml.pre",
+        hint=Text(
+            "language.engine을 llama로 두거나 OpenVINO 형식의 폴더를 쓰십시오.",
+            "Set language.engine to llama, or use a folder in OpenVINO's format.",
+        ),
+    )
 
 
 def _trained_context(path: Path) -> int:

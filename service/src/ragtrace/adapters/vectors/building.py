@@ -51,9 +51,7 @@ class Building:
             return True
         said = (self.folder / "build.log").read_bytes()[-2000:].decode("utf-8", "replace").strip()
         raise StorageProblem(
-            Text(
-                "벡터 색인을 새로 짜지 못했습니다.", "The vector index could not be built beside itself."
-            ),
+            Text("벡터 색인을 새로 짜지 못했습니다.", "The vector index could not be built beside itself."),
             where=f"{self.folder}: exit {code}: {said}"[:1000],
             state=Text("지금의 색인으로 계속 검색합니다.", "The present index goes on being searched."),
             hint=Text("메모리와 디스크 공간을 확인하십시오.", "Check memory and disk space."),

@@ -139,7 +139,7 @@ class EmbeddedVectors:
         if not live.usable:
             return
         if self._building is None:
-            self._generations.tidy(live.folder)
+            self._tidy(live)
             wanted = self._wanted(live)
             if wanted is not None:
                 self._begin(live, wanted)
@@ -219,10 +219,9 @@ class EmbeddedVectors:
             (folder / name).unlink(missing_ok=True)
         build = job.get("build", "plain")
         indexed = 0 if build == "plain" else int(built.get("chunks", 0))
-        files.write_json(
-            folder / files.GENERATION, {**self.plan.plain(), "build": build, "indexed": indexed}
-        )
-        beside = EdgeVectors(self._generations.place(folder), self.plan)
+        files.write_json(folder / files.GENERATION, {**self.plan.plain(), "build": build, "indexed": indexed})
+        with self._generations.choosing():
+            beside = EdgeVectors(self._generations.place(folder), self.plan)
         try:
             # What has changed since the copy was made.
             follow(beside)
@@ -234,7 +233,12 @@ class EmbeddedVectors:
         live.close()
         self._building = None
         LOG.info("took over the built vector index: %d chunks", beside.size())
-        self._generations.tidy(beside.folder)
+        self._tidy(beside)
+
+    def _tidy(self, live: EdgeVectors) -> None:
+        # What another process makes has no owner until it has its name.
+        with self._generations.choosing():
+            self._generations.tidy(live.folder)
 
     def _owned(self) -> EdgeVectors:
         if self._live is None:

@@ -59,9 +59,7 @@ def shard_config(
     graph = edge.HnswIndexConfig(m=m, ef_construct=128, full_scan_threshold=10_000)
     vectors = {}
     if "dense" in plan.legs:
-        scalar = edge.ScalarQuantizationConfig(
-            edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned
-        )
+        scalar = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned)
         vectors["dense"] = edge.EdgeVectorParams(
             plan.dimension,
             edge.Distance.Cosine,
