@@ -122,9 +122,11 @@ class LlamaModel(LocalModel["_Running"]):
             # The library's listener is told to stop once. Told so before it listens it never hears it, and closing waits
             # for ever; after an answer it listens.
             client.ask("GET", "/health")
-        except UpstreamProblem as problem:
+        except BaseException as error:
             running.close()
-            raise self._failed(problem.where) from problem
+            if isinstance(error, UpstreamProblem):
+                raise self._failed(error.where) from error
+            raise
         return running
 
     def _serve(self, socket: str, key: str) -> Server:

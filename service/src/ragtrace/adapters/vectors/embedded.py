@@ -139,7 +139,7 @@ class EmbeddedVectors:
         if not live.usable:
             return
         if self._building is None:
-            self._tidy(live)
+            self._generations.tidy(live.folder)
             wanted = self._wanted(live)
             if wanted is not None:
                 self._begin(live, wanted)
@@ -233,12 +233,7 @@ class EmbeddedVectors:
         live.close()
         self._building = None
         LOG.info("took over the built vector index: %d chunks", beside.size())
-        self._tidy(beside)
-
-    def _tidy(self, live: EdgeVectors) -> None:
-        # What another process makes has no owner until it has its name.
-        with self._generations.choosing():
-            self._generations.tidy(live.folder)
+        self._generations.tidy(beside.folder)
 
     def _owned(self) -> EdgeVectors:
         if self._live is None:

@@ -97,12 +97,14 @@ class Generations:
 
     def tidy(self, live: Path) -> None:
         """Remove generations lower than `live` and abandoned builds that no process has open."""
-        number = int(live.name.removeprefix(_PREFIX))
-        old = [path for each, path in numbered(self.folder) if each < number]
-        for path in (*old, *self.folder.glob(f"{_BUILDING}*")):
-            if not files.is_owned(path):
-                LOG.info("remove %s", path)
-                remove(path)
+        if not self._left_over(live):
+            return
+        # What another process makes has no owner until it has its name.
+        with self.choosing():
+            for path in self._left_over(live):
+                if not files.is_owned(path):
+                    LOG.info("remove %s", path)
+                    remove(path)
 
     def remove_all(self) -> None:
         """Remove everything, whatever model it is for. Raises `BusyProblem` where a process has any of it open."""
@@ -111,6 +113,11 @@ class Generations:
             os.close(files.take(path / files.OWNER))
         for path in every:
             remove(path)
+
+    def _left_over(self, live: Path) -> list[Path]:
+        number = int(live.name.removeprefix(_PREFIX))
+        old = [path for each, path in numbered(self.folder) if each < number]
+        return [*old, *self.folder.glob(f"{_BUILDING}*")]
 
     def _is_mine(self, path: Path) -> bool:
         kept = files.read_json(path / files.GENERATION) or {}
